@@ -1,0 +1,305 @@
+"""One namespace followed by one thread: does what the reflector says and tells it what came of it."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from random import Random
+
+from membership.errors import ApiError, Silent, Unreachable
+from membership.kube import ApiServer, Stream
+from membership.members import Rules
+from membership.model import Explanation, Member
+from membership.pace import Pace
+from membership.reflector import Cause, List, Policy, Reflector, Wait, Watch
+from membership.roster import Roster
+from membership.store import Store
+from membership.transport import Interrupt
+
+log = logging.getLogger("membership")
+
+REPEAT_LOG = 60.0
+"""Seconds after which a problem that lasts is logged again, with the number of tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceStatus:
+    """How one namespace is followed at this moment."""
+
+    namespace: str
+    source: str
+    watching: bool
+    """A stream is open."""
+    proved_at: float | None
+    """Monotonic seconds; None before the first proof."""
+    resource_version: str
+    problem: ApiError | None
+    """What keeps it from being followed at all; None while all is well."""
+    refusals: tuple[ApiError, ...]
+    """What is done without: watching, or EndpointSlices."""
+    lists: dict[str, int]
+    watch_restarts: dict[str, int]
+    restored: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the followers of one session share. `lock` guards every reflector, store and roster."""
+
+    server: ApiServer
+    lock: threading.Condition
+    clock: Callable[[], float]
+    pace: Pace
+    interrupt: Interrupt
+    stopped: threading.Event
+    changed: Callable[[float], None]
+    """Called under the lock after every step, with the time at which its bytes were read."""
+
+
+class Follower:
+    """Follows the Services of one namespace from `start` until `shared.stopped` is set."""
+
+    def __init__(
+        self, namespace: str, services: Iterable[str], rules: Rules, policy: Policy, random: Random, shared: Shared
+    ) -> None:
+        self.namespace = namespace
+        self._rosters = {service: Roster(rules) for service in sorted(services)}
+        self._store = Store(self._rosters)
+        self._reflector = Reflector(self._store, policy, random, shared.clock())
+        self._shared = shared
+        self._stream: Stream | None = None
+        self._requests = 0
+        self._reported = ("", 0.0, 0)  # the problem last logged, when, and how often it came since
+        self._verifying = False
+
+    def run(self) -> None:
+        """The thread's whole life."""
+        shared = self._shared
+        while not shared.stopped.is_set():
+            with shared.lock:
+                action = self._reflector.next(shared.clock())
+            if isinstance(action, Wait):
+                shared.stopped.wait(max(0.0, action.until - shared.clock()))
+            elif self._await_leave():
+                self._list(action) if isinstance(action, List) else self._watch(action)
+
+    # What the session reads, always under the lock.
+
+    @property
+    def listed_once(self) -> bool:
+        return self._reflector.listed_once
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(member for roster in self._rosters.values() for member in roster.members)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        return tuple(f"{self.namespace}/{name}" for name, roster in self._rosters.items() if not roster.known)
+
+    @property
+    def status(self) -> NamespaceStatus:
+        reflector = self._reflector
+        return NamespaceStatus(
+            namespace=self.namespace,
+            source=reflector.source,
+            watching=self._stream is not None,
+            proved_at=reflector.proved_at,
+            resource_version=reflector.resource_version,
+            problem=reflector.problem,
+            refusals=tuple(reflector.refusals.values()),
+            lists=dict(reflector.lists),
+            watch_restarts=dict(reflector.watch_restarts),
+            restored=reflector.restored,
+            events=reflector.events,
+        )
+
+    def explain(self) -> tuple[Explanation, ...]:
+        return tuple(entry for roster in self._rosters.values() for entry in roster.explain())
+
+    # What the session's timekeeper calls, under the lock.
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `keep_time` has something to do; None when nothing is planned."""
+        planned = [roster.release_at for roster in self._rosters.values()]
+        if not self._verifying:
+            planned.append(self._reflector.verify_at)
+        return min((at for at in planned if at is not None), default=None)
+
+    def keep_time(self, now: float) -> None:
+        """Release held members, and start the list that verifies the stream, when either is due."""
+        if any([roster.release(now) for roster in self._rosters.values()]):
+            self._shared.changed(now)
+        due = self._reflector.verify_at
+        if due is not None and due <= now and not self._verifying:
+            self._verifying = True
+            threading.Thread(target=self._verify, name=f"membership-verify-{self.namespace}", daemon=True).start()
+
+    # The steps.
+
+    def _list(self, action: List) -> None:
+        shared, sent_at = self._shared, self._shared.clock()
+        try:
+            listing = shared.server.list(
+                action.resource, self.namespace, tuple(self._rosters), action.resource_version, shared.interrupt
+            )
+        except ApiError as error:
+            self._fail(error)
+            return
+        with shared.lock:
+            now = shared.clock()
+            shared.pace.answered(True)
+            restored = self._reflector.restored
+            self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=True)
+            self._report_restored(restored)
+        self._report()
+
+    def _watch(self, action: Watch) -> None:
+        shared = self._shared
+        try:
+            stream = shared.server.watch(
+                action.resource,
+                self.namespace,
+                tuple(self._rosters),
+                action.resource_version,
+                action.timeout_seconds,
+                shared.interrupt,
+            )
+        except ApiError as error:
+            self._fail(error)
+            return
+        try:
+            with shared.lock:
+                shared.pace.answered(True)
+                wanted = self._reflector.opened(action, shared.clock())
+                self._stream = stream if wanted else None
+                shared.changed(shared.clock())
+            if not stream.chunked:
+                log.warning(
+                    "namespace %s: the watch is not sent in chunks; something between here and %s may be holding "
+                    "changes back",
+                    self.namespace,
+                    shared.server.url,
+                )
+            self._report()
+            self._read(stream, action.silence) if wanted else self._end(Cause.RESTORED)
+        finally:
+            with shared.lock:
+                self._stream = None
+            stream.close()
+
+    def _read(self, stream: Stream, silence: float) -> None:
+        """Until the stream is over, one batch of lines after the other."""
+        shared = self._shared
+        while True:
+            proved_at = self._reflector.proved_at or 0.0
+            try:
+                lines = stream.read(proved_at + silence)
+                read_at = shared.clock()
+                events = [stream.decode(line) for line in lines or ()]
+            except Silent:
+                self._end(Cause.QUIET)
+                return
+            except Unreachable as error:
+                log.debug("namespace %s: %s", self.namespace, error)
+                self._end(Cause.CUT)
+                return
+            except ApiError as error:
+                self._fail(error)
+                return
+            with shared.lock:
+                if self._stream is not stream:
+                    break  # a verification replaced what this stream would go on from
+                touched = frozenset[str]().union(*(self._reflector.received(event, read_at) for event in events))
+                self._update(touched, read_at, listed=self._reflector.whole_truth)
+            if lines is None:
+                self._end(Cause.ENDED)
+                return
+        self._end(Cause.RESTORED)
+
+    def _verify(self) -> None:
+        """A consistent list beside the stream: finds what a stream cannot tell, such as a restored server."""
+        shared = self._shared
+        if not self._await_leave():
+            return
+        with shared.lock:
+            asked, held = self._reflector.verification(), self._reflector.resource_version
+        sent_at = shared.clock()
+        try:
+            listing = shared.server.list(asked.resource, self.namespace, tuple(self._rosters), "", shared.interrupt)
+        except ApiError as error:
+            with shared.lock:
+                self._reflector.verification_failed(error, shared.clock())
+                self._verifying = False
+            log.debug("namespace %s: verification failed: %s", self.namespace, error)
+            return
+        with shared.lock:
+            now, restored = shared.clock(), self._reflector.restored
+            touched, reopen = self._reflector.verified(asked, listing, held, sent_at, now)
+            self._verifying = False
+            self._update(touched, now, listed=True)
+            self._report_restored(restored)
+            if reopen and self._stream is not None:
+                stale, self._stream = self._stream, None
+                stale.cut()
+
+    def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
+        for service in touched & self._rosters.keys():
+            self._rosters[service].update(self._store.slices(service), now, listed=listed)
+        self._shared.changed(now)
+
+    def _fail(self, error: ApiError) -> None:
+        if self._shared.stopped.is_set():
+            return
+        with self._shared.lock:
+            now = self._shared.clock()
+            self._shared.pace.answered(False)
+            self._reflector.failed(error, now)
+            self._shared.changed(now)
+        self._report()
+
+    def _end(self, cause: Cause) -> None:
+        if self._shared.stopped.is_set():
+            return
+        with self._shared.lock:
+            self._reflector.ended(cause, self._shared.clock())
+
+    def _await_leave(self) -> bool:
+        """Wait until a request may go out; False when stopped meanwhile."""
+        shared = self._shared
+        self._requests += 1
+        while True:
+            with shared.lock:
+                seconds = shared.pace.reserve(shared.clock(), first=self._requests <= 2)
+            if seconds <= 0 or shared.stopped.wait(min(seconds, 0.05)):
+                return not shared.stopped.is_set()
+
+    def _report(self) -> None:
+        """One log line for each change of state, and one a minute while a problem lasts."""
+        with self._shared.lock:
+            status, now = self.status, self._shared.clock()
+        text = str(status.problem or "")
+        kind = type(status.problem).__name__ if status.problem else f"{status.source} {status.watching}"
+        known, since, times = self._reported
+        if kind == known and (status.problem is None or now - since < REPEAT_LOG):
+            self._reported = (known, since, times + 1)
+            return
+        self._reported = (kind, now, 0)
+        if status.problem:
+            again = f" (and {times} times before)" if kind == known and times else ""
+            log.warning("namespace %s: %s%s", self.namespace, text, again)
+            return
+        how = "watching" if status.watching else "polling" if status.source.endswith("-polling") else "listed"
+        why = "".join(f"; {refusal}" for refusal in status.refusals)
+        level = logging.WARNING if status.refusals else logging.INFO
+        log.log(level, "namespace %s: %s %s%s", self.namespace, how, status.source.removesuffix("-polling"), why)
+
+    def _report_restored(self, before: int) -> None:
+        if self._reflector.restored > before:
+            log.warning(
+                "namespace %s: the API server was restored to an older state (resource version %s): its list counts",
+                self.namespace,
+                self._reflector.resource_version,
+            )

@@ -1,0 +1,102 @@
+"""The formation gate: when a member may start, as a function of snapshots and times.
+
+Hazelcast members that start with lists that do not name each other form clusters of their own, and some never merge
+(shared/hazelcast.md section 4). So the gate holds a start back until the list names everyone who starts together, and
+lets go at once where an established member is there to join. Once open it stays open.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from membership.model import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """`expect` distinct addresses, unchanged for `stable` seconds; after `timeout` seconds `on_timeout` decides."""
+
+    expect: int = 1
+    stable: float = 2.0
+    timeout: float = 120.0
+    on_timeout: Literal["start", "fail"] = "start"
+    self_ip: str | None = None
+    """The own address: it must be in the list, and does not count as an established member."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateState:
+    """`open` or not, why in words, and whether the time is up."""
+
+    open: bool
+    reason: str
+    timed_out: bool = False
+    seconds_left: float = 0.0
+    """Until the time-out; 0 once open or timed out."""
+
+
+class Gate:
+    """Show it every snapshot with `observe`, ask it with `state`; all times are seconds of one monotonic clock."""
+
+    def __init__(self, rules: GateRules, started: float) -> None:
+        self._rules = rules
+        self._deadline = started + rules.timeout
+        self._addresses: frozenset[str] = frozenset()
+        self._complete_since: float | None = None
+        self._complaint = "no list yet"
+        self._any_list = False
+        self._opened = ""
+
+    def observe(self, snapshot: Snapshot, now: float) -> None:
+        """Take the newest list. A list from a state file counts only once the time is up."""
+        self._any_list = self._any_list or snapshot.generation > 0
+        if self._opened or not snapshot.synced:
+            return
+        established = next(
+            (m for m in snapshot.members if m.serving and not m.terminating and self._rules.self_ip not in m.addresses),
+            None,
+        )
+        if established is not None:
+            self._opened = f"{established.address} is serving already: there is a cluster to join"
+            return
+        addresses = frozenset(address for member in snapshot.members for address in member.addresses)
+        self._complaint = self._complain(addresses, snapshot)
+        if self._complaint:
+            self._complete_since = None
+        elif self._complete_since is None or addresses != self._addresses:
+            self._complete_since = now
+        self._addresses = addresses
+
+    def state(self, now: float) -> GateState:
+        """Whether a member may start now."""
+        if not self._opened and self._complete_since is not None:
+            stable_for = now - self._complete_since
+            if stable_for >= self._rules.stable:
+                self._opened = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
+        if self._opened:
+            return GateState(True, self._opened)
+        reason = self._complaint or f"complete, and not yet unchanged for {self._rules.stable:g} s"
+        if now < self._deadline:
+            return GateState(False, reason, seconds_left=self._deadline - now)
+        if self._rules.on_timeout == "start" and self._any_list:
+            self._opened = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {reason}"
+            return GateState(True, self._opened, timed_out=True)
+        return GateState(False, f"time is up after {self._rules.timeout:g} s: {reason}", timed_out=True)
+
+    @property
+    def next_change(self) -> float | None:
+        """When `state` may change without a new snapshot; None once open."""
+        if self._opened:
+            return None
+        if self._complete_since is not None:
+            return min(self._complete_since + self._rules.stable, self._deadline)
+        return self._deadline
+
+    def _complain(self, addresses: frozenset[str], snapshot: Snapshot) -> str:
+        own = self._rules.self_ip
+        if own is not None and own not in addresses:
+            return f"the own address {own} is not in the slices yet"
+        members = {member.address for member in snapshot.members}
+        if len(members) < self._rules.expect:
+            here = ", ".join(sorted(members)) or "none"
+            return f"{len(members)} of {self._rules.expect} expected addresses are in the slices ({here})"
+        return ""

@@ -1,0 +1,261 @@
+"""The requests to the API server: list, watch, and the question what we are allowed to do.
+
+Every error leaves here as an `ApiError` that names server and request. The token is read anew for each request, for
+bound service account tokens are replaced about every hour.
+"""
+
+import json
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from membership.errors import ApiError, BadAnswer, Unreachable
+from membership.transport import LIMIT, Address, Exchange, Interrupt, Tls
+from membership.wire import SERVICE_NAME_LABEL, Event, Listing, Resource, decode_event, decode_list, decode_status
+
+ANSWER_TIMEOUT = 30.0
+"""Seconds for a whole answer, and for the head of a watch's; the API server gives up on its own after 60 s."""
+WATCH_GRACE = 10.0
+"""A watch that outlives its own timeoutSeconds by this many seconds is held open by something in between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What goes into the Authorization header: the first that is set counts.
+
+    `token_file` is read for each request; `refresh` gives the header's value for each (kubeconfig: exec plugins, OIDC).
+    """
+
+    token: str | None = field(default=None, repr=False)
+    token_file: Path | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    refresh: Callable[[], str | None] | None = None
+
+    def header(self) -> str | None:
+        if self.token:
+            return f"Bearer {self.token}"
+        if self.token_file:
+            return f"Bearer {self.token_file.read_text().strip()}"
+        if self.username:
+            return "Basic " + b64encode(f"{self.username}:{self.password or ''}".encode()).decode()
+        return self.refresh() if self.refresh else None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """An API server and who we are to it; safe to use from several threads. Made by `membership.connect`."""
+
+    url: str
+    credentials: Credentials = Credentials()
+    tls: Tls = Tls()
+    proxy: tuple[str, int, dict[str, str]] | None = None
+    namespace: str = "default"
+    """The namespace of Services that name none."""
+    origin: str = "given"
+    """Where `url` was found: given, in-cluster or kubeconfig."""
+    requests: dict[str, int] = field(default_factory=dict, compare=False)
+    """Requests by HTTP status; "error" for those that got none."""
+
+    def list(
+        self, resource: Resource, namespace: str, services: Sequence[str], version: str, interrupt: Interrupt
+    ) -> Listing:
+        """All slices (or Endpoints) of the Services; `version` as in the API: "" for the most recent."""
+        path = _path(resource, namespace)
+        query = {**_selector(resource, services), **({"resourceVersion": version} if version else {})}
+        with _naming(self.url, f"list {resource.qualified} in namespace {namespace}"):
+            return decode_list(self._whole("GET", path, query, None, interrupt), resource)
+
+    def watch(
+        self,
+        resource: Resource,
+        namespace: str,
+        services: Sequence[str],
+        version: str,
+        timeout_seconds: int,
+        interrupt: Interrupt,
+    ) -> "Stream":
+        """The changes since `version`; returns when the server has accepted the watch."""
+        query = {
+            **_selector(resource, services),
+            "watch": "1",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": str(timeout_seconds),
+        }
+        request = f"watch {resource.qualified} in namespace {namespace}"
+        with _naming(self.url, request):
+            exchange = self._send("GET", _path(resource, namespace), query, None, interrupt)
+        expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
+        return Stream(exchange, resource, expiry, lambda: _naming(self.url, request))
+
+    def may(self, verb: str, resource: Resource, namespace: str) -> bool:
+        """Whether RBAC allows this, by SelfSubjectAccessReview; the review itself needs no permission.
+
+        https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/
+        """
+        attributes = {"verb": verb, "group": resource.group, "resource": resource.value, "namespace": namespace}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        with _naming(self.url, f"review {verb} {resource.qualified} in namespace {namespace}"):
+            answer = self._json("POST", path, review)
+            status = answer.get("status")
+            if answer.get("kind") != "SelfSubjectAccessReview" or not isinstance(status, dict):
+                raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectAccessReview'")
+            return status.get("allowed") is True
+
+    def version(self) -> str:
+        """The server's gitVersion."""
+        with _naming(self.url, "get /version"):
+            return str(self._json("GET", "/version", None).get("gitVersion", "unknown"))
+
+    def _json(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        encoded = None if body is None else json.dumps(body).encode()
+        whole = self._whole(method, path, {}, encoded, Interrupt())
+        try:
+            answer = json.loads(whole)
+        except ValueError as error:
+            raise BadAnswer(f"not JSON: {whole[:200]!r}") from error
+        if not isinstance(answer, dict):
+            raise BadAnswer(f"not a JSON object: {whole[:200]!r}")
+        return answer
+
+    def _whole(self, method: str, path: str, query: dict[str, str], body: bytes | None, interrupt: Interrupt) -> bytes:
+        deadline = time.monotonic() + ANSWER_TIMEOUT
+        exchange = self._send(method, path, query, body, interrupt)
+        try:
+            return exchange.read_all(deadline)
+        finally:
+            exchange.close()
+
+    def _send(
+        self, method: str, path: str, query: dict[str, str], body: bytes | None, interrupt: Interrupt
+    ) -> Exchange:
+        """An exchange whose answer is a 200; any other answer is raised as the error it stands for."""
+        url = urlsplit(self.url)
+        tls = self.tls if url.scheme == "https" else None
+        port = url.port or (443 if tls else 80)
+        exchange = Exchange(Address(url.hostname or "", port, tls, self.proxy), interrupt)
+        target = url.path.rstrip("/") + path + ("?" + urlencode(query) if query else "")
+        code = "error"
+        try:
+            exchange.request(method, target, self._headers(body), body, ANSWER_TIMEOUT)
+            status = exchange.response.status
+            code = str(status)
+            if not 200 <= status < 300:
+                raise _refusal(exchange, status)
+        except BaseException:
+            exchange.close()
+            raise
+        finally:
+            self.requests[code] = self.requests.get(code, 0) + 1
+        return exchange
+
+    def _headers(self, body: bytes | None) -> dict[str, str]:
+        # identity: a compressed stream would hold events back until a block is full (watch.md F25)
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kubernetes-membership"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            authorization = self.credentials.header()
+        except OSError as error:
+            raise Unreachable(f"the token file cannot be read: {error}") from error
+        if authorization:
+            headers["Authorization"] = authorization
+        return headers
+
+
+class Stream:
+    """An accepted watch. Read it from one thread; `cut` it from any."""
+
+    def __init__(self, exchange: Exchange, resource: Resource, expiry: float, naming: "Callable[[], Any]") -> None:
+        self._exchange = exchange
+        self._resource = resource
+        self._expiry = expiry
+        self._naming = naming
+        self._tail: list[bytes] = []
+        self._tail_size = 0
+        self.chunked = exchange.streams
+        """False where something in between may hold events back until the stream ends (watch.md F7)."""
+
+    def read(self, deadline: float) -> list[bytes] | None:
+        """The next complete lines, as soon as their bytes are there; None at the clean end of the stream.
+
+        A line that the end cuts off is dropped: the server sends it again to the next watch. Raises Silent when
+        `deadline` (monotonic seconds) passes, Unreachable when the stream is cut, BadAnswer for an endless line.
+        """
+        with self._naming():
+            while True:
+                got = self._exchange.read_some(min(deadline, self._expiry))
+                if not got:
+                    return None
+                head, newline, rest = got.rpartition(b"\n")
+                if newline:
+                    lines = b"".join((*self._tail, head)).split(b"\n")
+                    self._tail, self._tail_size = [rest], len(rest)
+                    found = [line for line in lines if line.strip()]
+                    if found:
+                        return found
+                else:
+                    self._tail.append(got)
+                    self._tail_size += len(got)
+                if self._tail_size > LIMIT:
+                    raise BadAnswer(f"a line is longer than {LIMIT // 2**20} MiB")
+
+    def decode(self, line: bytes) -> Event:
+        """The event in a line; raises what `wire.decode_event` raises."""
+        with self._naming():
+            return decode_event(line, self._resource)
+
+    def cut(self) -> None:
+        """End it from another thread: `read` then ends or raises Unreachable."""
+        self._exchange.cut()
+
+    def close(self) -> None:
+        self._exchange.close()
+
+
+def _refusal(exchange: Exchange, status: int) -> ApiError:
+    response = exchange.response
+    if 300 <= status < 400:
+        return BadAnswer(f"HTTP {status}, a redirect to {response.getheader('Location', 'nowhere')!r}: not followed")
+    try:
+        body = exchange.read_all(time.monotonic() + ANSWER_TIMEOUT)
+    except ApiError:
+        body = b""
+    error = decode_status(body, status)
+    after = (response.getheader("Retry-After") or "").strip()
+    if after.isascii() and after.isdigit():
+        error.retry_after = float(after)
+    return error
+
+
+@contextmanager
+def _naming(server: str, request: str) -> Iterator[None]:
+    """Put server and request into the errors that pass."""
+    try:
+        yield
+    except ApiError as error:
+        error.server, error.request = server, request
+        raise
+
+
+def _path(resource: Resource, namespace: str) -> str:
+    prefix = f"/apis/{resource.group}/v1" if resource.group else "/api/v1"
+    return f"{prefix}/namespaces/{namespace}/{resource.value}"
+
+
+def _selector(resource: Resource, services: Sequence[str]) -> dict[str, str]:
+    """One stream for all Services of a namespace. Endpoints have no such label; their own name is the Service's."""
+    if resource is Resource.ENDPOINTSLICES:
+        return {"labelSelector": f"{SERVICE_NAME_LABEL} in ({','.join(services)})"}
+    return {"fieldSelector": f"metadata.name={services[0]}"} if len(services) == 1 else {}

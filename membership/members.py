@@ -1,0 +1,262 @@
+"""From the slices of one Service to its members: every rule, in the order in which it is asked.
+
+    1  slices of a deleted and recreated Service: only the newest owner's count
+    2  families: IPv4 and IPv6 as chosen; FQDN slices never
+    3  one pod in several slices is moving: the more recently changed slice counts
+    4  several pods with one address: the serving, not terminating one has it
+    5  terminating and not-ready members, as asked for
+
+`read_slice` does what can be said of one slice alone, so that its result can be kept while the slice is unchanged;
+`decide` does the rest. Explanations come from the same decision, so they cannot say anything else than the list.
+Sources: https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/ and, for rules 3 and 4,
+kubernetes/kubernetes#135266, where the API's maintainers settled them.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from operator import itemgetter
+
+from membership.model import Explanation, Member
+from membership.wire import Endpoint, EndpointSlice
+
+FAMILIES = {"ipv4": ("IPv4",), "ipv6": ("IPv6",), "both": ("IPv4", "IPv6")}
+"""Address types by the value of `family`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What makes an endpoint a member."""
+
+    port: int | str = 4000
+    """The member port, or the name of the slice port that holds it."""
+    family: str = "ipv4"
+    """ipv4, ipv6 or both."""
+    ready_only: bool = False
+    """Keep only members that serve and do not terminate."""
+    include_terminating: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One endpoint of one slice: the member it would be on its own, or the reason why it cannot be one."""
+
+    address: str
+    slice: EndpointSlice
+    member: Member | None
+    reason: str = ""
+    rank: tuple[int, int] = (0, 0)
+    """Address family and number: parsed once here, for parsing 1000 addresses costs more than sorting them."""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceReading:
+    """A slice and what each of its endpoints amounts to."""
+
+    slice: EndpointSlice
+    order: int
+    """The slice's resource version as a number: the higher, the more recently changed."""
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a Service's endpoints."""
+
+    members: tuple[Member, ...]
+    """Sorted by address: IPv4 before IPv6, each by number."""
+    present: frozenset[str]
+    """The uids (addresses of endpoints without) that any slice names, in the list or not."""
+    dropped: Mapping[Candidate, str]
+    """The endpoints that are not in the list, with the reason in words."""
+
+
+def read_slice(slice: EndpointSlice, rules: Rules) -> SliceReading:
+    """What can be said of one slice without the others."""
+    ports = {port.name or "": port.port for port in slice.ports or () if port.port}
+    version = slice.metadata.resource_version
+    order = int(version) if version.isascii() and version.isdigit() else 0
+    refusal = _refuse_slice(slice, rules)
+    found = []
+    for endpoint in slice.endpoints or ():
+        address = endpoint.addresses[0] if endpoint.addresses else ""  # only the first has a meaning (discovery/v1)
+        parsed = None if refusal else _parse(address, slice.address_type)
+        if parsed:
+            member = _member(endpoint, str(parsed), slice, ports, rules)
+            found.append(Candidate(member.address, slice, member, rank=(parsed.version, int(parsed))))
+        else:
+            found.append(Candidate(address, slice, None, refusal or f"{address!r} is no {slice.address_type} address"))
+    return SliceReading(slice, order, tuple(found))
+
+
+def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
+    """The members of one Service, from all its slices."""
+    oldest_first = sorted(readings, key=lambda reading: reading.order)
+    owner = _newest_owner(oldest_first)
+    dropped: dict[Candidate, str] = {}
+    # pod -> address type -> candidate. Later slices overwrite earlier ones: that is rule 3.
+    pods: dict[str, dict[str, Candidate]] = {}
+    moving: dict[str, list[Candidate]] = {}
+    for reading in oldest_first:
+        outdated = reading.slice.owner_uid not in ("", owner)
+        family = reading.slice.address_type
+        for candidate in reading.candidates:
+            member = candidate.member
+            if outdated:
+                dropped[candidate] = "its slice belongs to an earlier Service of the same name, deleted since"
+            elif member is None:
+                dropped[candidate] = candidate.reason
+            else:
+                families = pods.setdefault(member.uid or member.address, {})
+                replaced = families.get(family)
+                if replaced is not None:
+                    dropped[replaced] = f"slice {reading.slice.metadata.name} changed later and names the same pod"
+                    moving.setdefault(member.uid or member.address, []).append(replaced)
+                families[family] = candidate
+    _settle_shared_addresses(pods, dropped)
+    members: list[tuple[tuple[int, int], Member]] = []
+    for identity, families in pods.items():
+        if not families:
+            continue
+        member = _merge(families, moving.get(identity, ()), rules)
+        reason = _refuse_member(member, rules)
+        if reason:
+            dropped.update((candidate, reason) for candidate in families.values())
+        else:
+            members.append((min(candidate.rank for candidate in families.values()), member))
+    members.sort(key=itemgetter(0))
+    present = frozenset(pods).union(candidate.member.uid or "" for candidate in dropped if candidate.member)
+    return Decision(tuple(member for _, member in members), present, dropped)
+
+
+def explain(readings: Iterable[SliceReading], decision: Decision, rules: Rules) -> tuple[Explanation, ...]:
+    """One entry for each endpoint of each slice, in the slices' order."""
+    return tuple(
+        Explanation(
+            address=candidate.address,
+            namespace=candidate.slice.metadata.namespace,
+            service=candidate.slice.service,
+            slice=candidate.slice.metadata.name,
+            name=candidate.member.name if candidate.member else None,
+            uid=candidate.member.uid if candidate.member else None,
+            included=candidate not in decision.dropped,
+            reason=decision.dropped.get(candidate) or _praise(candidate, decision, rules),
+        )
+        for reading in readings
+        for candidate in reading.candidates
+    )
+
+
+def rank(member: Member) -> tuple[int, int]:
+    """What members of one Service are sorted by: address family, then the address as a number."""
+    parsed = ipaddress.ip_address(member.address)
+    return parsed.version, int(parsed)
+
+
+def _refuse_slice(slice: EndpointSlice, rules: Rules) -> str:
+    if slice.address_type in FAMILIES[rules.family]:
+        return ""
+    if slice.address_type in FAMILIES["both"]:
+        return f"{slice.address_type} address, and the family asked for is {rules.family}"
+    return f"address type {slice.address_type or 'unset'}: host names are never resolved to find members"
+
+
+def _parse(address: str, address_type: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """None where it is no address of this type."""
+    try:
+        return ipaddress.IPv4Address(address) if address_type == "IPv4" else ipaddress.IPv6Address(address)
+    except ValueError:
+        return None
+
+
+def _member(endpoint: Endpoint, address: str, slice: EndpointSlice, ports: Mapping[str, int], rules: Rules) -> Member:
+    conditions, target = endpoint.conditions, endpoint.target_ref
+    return Member(
+        address=address,
+        port=rules.port if isinstance(rules.port, int) else ports.get(rules.port),
+        addresses=(address,),
+        service=slice.service,
+        namespace=slice.metadata.namespace,
+        name=target.name if target else None,
+        uid=target.uid if target else None,
+        # discovery/v1 types.go: a nil condition reads as ready, as serving, and as not terminating
+        ready=conditions is None or conditions.ready is not False,
+        serving=conditions is None or conditions.serving is not False,
+        terminating=conditions is not None and conditions.terminating is True,
+        node=endpoint.node_name,
+        zone=endpoint.zone,
+        hostname=endpoint.hostname,
+        ports=ports,
+    )
+
+
+def _newest_owner(readings: list[SliceReading]) -> str:
+    """The uid of the Service that exists now: the owner of the slice that was made last; "" where none is owned."""
+    owned = [reading for reading in readings if reading.slice.owner_uid]
+    if not owned:
+        return ""
+    newest = max(owned, key=lambda reading: (reading.slice.metadata.creation_timestamp or "", reading.order))
+    return newest.slice.owner_uid
+
+
+def _settle_shared_addresses(pods: Mapping[str, dict[str, Candidate]], dropped: dict[Candidate, str]) -> None:
+    """Rule 4. A terminating pod's slice may still name an address that a new pod has been given (kubernetes#135266)."""
+    holders: dict[str, tuple[dict[str, Candidate], str, Candidate]] = {}
+    for families in pods.values():
+        for family, candidate in list(families.items()):
+            rival = holders.get(candidate.address)
+            if rival is None:
+                holders[candidate.address] = (families, family, candidate)
+                continue
+            # Pods come in the order of their slices' last change, so a tie goes to the more recent one.
+            if _worth(candidate) >= _worth(rival[2]):
+                holders[candidate.address] = (families, family, candidate)
+                (lost_from, lost_family, loser), winner = rival, candidate
+            else:
+                (lost_from, lost_family, loser), winner = (families, family, candidate), rival[2]
+            del lost_from[lost_family]
+            name = winner.member.name if winner.member else None
+            dropped[loser] = f"the address now belongs to pod {name or 'unnamed'}"
+
+
+def _worth(candidate: Candidate) -> tuple[bool, bool, bool]:
+    member = candidate.member
+    assert member is not None
+    return not member.terminating, member.serving, member.ready
+
+
+def _merge(families: Mapping[str, Candidate], moving: Iterable[Candidate], rules: Rules) -> Member:
+    """One member from the candidate of each family, and from older slices the ports that only they name.
+
+    A Service may be spread over slices with different port maps for good (a third party's slices are), so an older
+    slice of the same pod still counts for a port name that the newer one lacks.
+    """
+    newest = [candidate.member for candidate in families.values() if candidate.member][-1]
+    if len(families) == 1 and not moving:
+        return newest
+    in_order = [families[family].member for family in FAMILIES["both"] if family in families]
+    addresses = tuple(member.address for member in in_order if member)
+    ports: dict[str, int] = {}
+    for candidate in (*moving, *families.values()):
+        ports.update(candidate.member.ports if candidate.member else {})
+    port = rules.port if isinstance(rules.port, int) else ports.get(rules.port)
+    return replace(newest, address=addresses[0], addresses=addresses, port=port, ports=ports)
+
+
+def _refuse_member(member: Member, rules: Rules) -> str:
+    if member.terminating and (rules.ready_only or not rules.include_terminating):
+        return "its pod is terminating"
+    if rules.ready_only and not member.serving:
+        return "its pod is not ready, and only ready members are asked for"
+    return ""
+
+
+def _praise(candidate: Candidate, decision: Decision, rules: Rules) -> str:
+    """Why an endpoint is in the list, and what is odd about it."""
+    assert candidate.member is not None
+    identity = candidate.member.uid or candidate.member.address
+    member = next((m for m in decision.members if (m.uid or m.address) == identity), candidate.member)
+    state = "terminating" if member.terminating else "serving" if member.serving else "not ready yet"
+    if member.port is None:
+        return f"{state}; its port is null: no slice of it names a port {rules.port!r}"
+    return state

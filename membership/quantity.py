@@ -1,0 +1,23 @@
+"""Durations and booleans, as users write them."""
+
+import re
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def parse_duration(text: str) -> float:
+    """`500ms`, `2s`, `5m`, `1m30s` in seconds; ValueError for anything else."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ValueError(f"{text!r} is not a duration such as 500ms, 2s or 5m")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def parse_boolean(text: str) -> bool:
+    """true, false, 1, 0, yes, no in any case; ValueError for anything else."""
+    try:
+        return _WORDS[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"{text!r} is none of true, false, 1, 0, yes, no") from None

@@ -1,0 +1,427 @@
+"""The list+watch state machine, without I/O: what to ask the API server next, and when.
+
+The shell (session.py) asks `next` what to do, does it, and tells what came of it: `listed`, `opened`, `received`,
+`ended` or `failed`. List is truth, watch is a hint: a list replaces the store, whatever is doubtful leads to a list,
+and the store is never emptied by an error. `RULES` is the whole policy; every promise of ARCHITECTURE.md's table is a
+row of it or a constant below. Modelled on client-go's Reflector, with the holes closed that watch.md section 3 names.
+
+All times are seconds of one monotonic clock, given by the caller.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from random import Random
+
+from membership import errors
+from membership.store import Store
+from membership.wire import Event, Listing, Resource, newer
+
+BACKOFF_FIRST, BACKOFF_LIMIT = 0.2, 30.0
+"""Doubling, with full jitter: thousands of sidecars lose the same server at the same moment."""
+HEALTHY_STREAM = 60.0
+"""A stream that lasted this long proves the server well: the next failure starts at `BACKOFF_FIRST` again."""
+EAGER_GAP = 10.0
+"""A retry without any delay is allowed this often for one cause: an answer that repeats must not become a loop."""
+SLOW = (30.0, 60.0)
+"""Asking again after a refusal by RBAC, and asking again for what a fallback replaces."""
+RETRY_AFTER_LIMIT = 60.0
+SHORT_STREAM = 1.0
+"""A stream that ends sooner without an event is a server that is starting or a bad balancer, not a normal end."""
+WATCH_TIMEOUT = (240, 300)
+"""timeoutSeconds of a watch: below the 350 s after which the strictest balancers forget a silent connection."""
+SILENCE = (2 / 3, 5 / 6)
+"""Parts of `stale_after` after which a silent stream is opened anew: in time for a quiet server never to look stale."""
+RELIST_JITTER = (0.5, 1.5)
+FAULTS_BEFORE_LIST = 5
+"""Watches that fail in a row although the server answers (a proxy that cannot stream): a list keeps the truth."""
+
+
+class Step(Enum):
+    LIST = "list"
+    WATCH = "watch"
+
+
+class Cause(StrEnum):
+    """Why a list or a watch is over. The values are the `reason` labels of the metrics."""
+
+    START = "start"
+    PERIODIC = "periodic"
+    POLL = "poll"
+    PROBE = "probe"
+    ENDED = "ended"
+    SHORT = "short"
+    QUIET = "quiet"
+    RESTORED = "restored"
+    CUT = "cut"
+    UNREACHABLE = "unreachable"
+    SILENT = "silent"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not-found"
+    EXPIRED = "expired"
+    TOO_LARGE = "too-large"
+    THROTTLED = "throttled"
+    SERVER_FAULT = "server-fault"
+    REJECTED = "rejected"
+    BAD_ANSWER = "bad-answer"
+    OUTDATED = "outdated"
+
+
+class Delay(Enum):
+    NONE = "none"
+    EAGER = "none the first time, then backoff"
+    BACKOFF = "backoff"
+    SLOW = "30 to 60 s"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What follows a cause: the next step, whether the resource version still serves, and the delay."""
+
+    step: Step
+    delay: Delay
+    keep_version: bool = True
+
+
+RULES: dict[tuple[Step, Cause], Rule] = {
+    (Step.WATCH, Cause.ENDED): Rule(Step.WATCH, Delay.NONE),
+    (Step.WATCH, Cause.QUIET): Rule(Step.WATCH, Delay.NONE),
+    (Step.WATCH, Cause.RESTORED): Rule(Step.WATCH, Delay.NONE),
+    (Step.WATCH, Cause.SHORT): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.CUT): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.UNREACHABLE): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.SILENT): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.THROTTLED): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.SERVER_FAULT): Rule(Step.WATCH, Delay.BACKOFF),
+    (Step.WATCH, Cause.UNAUTHORIZED): Rule(Step.WATCH, Delay.EAGER),
+    (Step.WATCH, Cause.NOT_FOUND): Rule(Step.LIST, Delay.EAGER),
+    (Step.WATCH, Cause.EXPIRED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
+    (Step.WATCH, Cause.TOO_LARGE): Rule(Step.LIST, Delay.EAGER, keep_version=False),
+    (Step.WATCH, Cause.REJECTED): Rule(Step.LIST, Delay.BACKOFF, keep_version=False),
+    (Step.WATCH, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.CUT): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.UNREACHABLE): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.SILENT): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.THROTTLED): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.SERVER_FAULT): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.UNAUTHORIZED): Rule(Step.LIST, Delay.EAGER),
+    (Step.LIST, Cause.FORBIDDEN): Rule(Step.LIST, Delay.SLOW),
+    (Step.LIST, Cause.NOT_FOUND): Rule(Step.LIST, Delay.SLOW),
+    (Step.LIST, Cause.EXPIRED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
+    (Step.LIST, Cause.TOO_LARGE): Rule(Step.LIST, Delay.EAGER, keep_version=False),
+    (Step.LIST, Cause.OUTDATED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
+    (Step.LIST, Cause.REJECTED): Rule(Step.LIST, Delay.BACKOFF, keep_version=False),
+    (Step.LIST, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
+}
+"""Two rows are missing on purpose, a watch that is forbidden and a fallback between resources: see `_refused`."""
+
+_CAUSES: dict[type[errors.ApiError], Cause] = {
+    errors.Unreachable: Cause.UNREACHABLE,
+    errors.Silent: Cause.SILENT,
+    errors.Unauthorized: Cause.UNAUTHORIZED,
+    errors.Forbidden: Cause.FORBIDDEN,
+    errors.NotFound: Cause.NOT_FOUND,
+    errors.Expired: Cause.EXPIRED,
+    errors.TooLarge: Cause.TOO_LARGE,
+    errors.Throttled: Cause.THROTTLED,
+    errors.ServerFault: Cause.SERVER_FAULT,
+    errors.Rejected: Cause.REJECTED,
+    errors.BadAnswer: Cause.BAD_ANSWER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that steer a reflector; all times in seconds."""
+
+    source: str = "auto"
+    """auto, endpointslices or endpoints."""
+    poll_interval: float = 10.0
+    stale_after: float = 90.0
+    relist_interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class List:
+    """Ask for the whole list; an empty version means: the most recent one there is."""
+
+    resource: Resource
+    resource_version: str
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Ask for the changes since a version, and give up on a stream silent for `silence` seconds."""
+
+    resource: Resource
+    resource_version: str
+    timeout_seconds: int
+    silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    until: float
+
+
+Action = List | Watch | Wait
+
+
+class Reflector:
+    """Keeps `store` equal to what the API server has, for one namespace."""
+
+    def __init__(self, store: Store, policy: Policy, random: Random, now: float) -> None:
+        self._store = store
+        self._policy = policy
+        self._random = random
+        self._step = Step.LIST
+        self._cause = Cause.START
+        self._not_before = now
+        self._consistent = True  # the next list asks for the most recent version
+        self._failures = 0
+        self._faults = 0
+        self._eager: dict[Cause, float] = {}
+        self._opened_at: float | None = None
+        self._events_in_stream = 0
+        self._overtaken_by: str | None = None
+        self._watch_again_at: float | None = None
+        self._slices_again_at: float | None = None
+        self._holds: Resource | None = None  # whose list the store holds
+        self.resource = Resource.ENDPOINTS if policy.source == "endpoints" else Resource.ENDPOINTSLICES
+        self.resource_version = ""
+        self.proved_at: float | None = None
+        self.problem: errors.ApiError | None = None
+        self.refusals: dict[str, errors.ApiError] = {}
+        self.verify_at: float | None = None
+        self.lists: Counter[str] = Counter()
+        self.watch_restarts: Counter[str] = Counter()
+        self.restored = 0
+        self.events = 0
+
+    @property
+    def listed_once(self) -> bool:
+        return self._holds is not None
+
+    @property
+    def source(self) -> str:
+        """As in `/members`: the resource the list comes from, and `-polling` where it is not watched."""
+        resource = self._holds or self.resource
+        return f"{resource.value}-polling" if self._watch_again_at is not None else resource.value
+
+    @property
+    def whole_truth(self) -> bool:
+        """Whether one event tells all of a Service: so it is with v1 Endpoints, one object for each Service."""
+        return self._holds is Resource.ENDPOINTS
+
+    def next(self, now: float) -> Action:
+        """What to do now."""
+        if now < self._not_before:
+            return Wait(self._not_before)
+        if self._slices_again_at is not None and now >= self._slices_again_at and self._step is Step.WATCH:
+            self._step, self._cause = Step.LIST, Cause.PROBE
+            self.resource, self._consistent = Resource.ENDPOINTSLICES, True
+        if self._step is Step.LIST:
+            version = "" if self._consistent else self.resource_version
+            self.lists[self._cause] += 1
+            return List(self.resource, version, self._cause)
+        timeout = self._random.randint(*WATCH_TIMEOUT)
+        if self._slices_again_at is not None:
+            timeout = max(1, min(timeout, int(self._slices_again_at - now) + 1))
+        silence = self._policy.stale_after * self._random.uniform(*SILENCE)
+        return Watch(self.resource, self.resource_version, timeout, silence)
+
+    def listed(self, asked: List, listing: Listing, sent_at: float, now: float) -> frozenset[str]:
+        """A list came. Returns the Services whose slices changed.
+
+        The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
+        """
+        if newer(self.resource_version, listing.resource_version):
+            if asked.resource_version:
+                # Older than what it was told to be at least: not from the server that gave us our version.
+                self._follow(Step.LIST, Cause.OUTDATED, now)
+                return frozenset()
+            self.restored += 1
+        self._holds = asked.resource
+        if asked.resource is Resource.ENDPOINTSLICES:
+            self._slices_again_at = None
+            self.refusals.pop("slices", None)
+        self.problem = None
+        self._consistent = False
+        self._prove(sent_at)
+        self.resource_version = listing.resource_version
+        self._plan_verification(now)
+        if self._watch_again_at is not None and now < self._watch_again_at:
+            self._poll(now)
+        else:
+            self._step, self._not_before = Step.WATCH, now
+        return self._store.replace(listing.items)
+
+    def opened(self, asked: Watch, now: float) -> bool:
+        """The server accepted the watch. False where it must be opened anew, from the version we hold by now.
+
+        That is when a verification ended between asking and accepting, and found a restored server.
+        """
+        self._opened_at, self._events_in_stream = now, 0
+        self._watch_again_at = None
+        self._faults = 0
+        self.refusals.pop("watch", None)
+        self.problem = None
+        self._prove(now)
+        if self.verify_at is None:
+            self._plan_verification(now)
+        self._overtaken_by = None if asked.resource_version == self.resource_version else self.resource_version
+        return not newer(asked.resource_version, self.resource_version)
+
+    def received(self, event: Event, now: float) -> frozenset[str]:
+        """An event came. Returns the Services whose slices changed."""
+        self._prove(now)
+        self._events_in_stream += 1
+        if self._overtaken_by is not None:
+            if not newer(event.resource_version, self._overtaken_by):
+                return frozenset()  # a list that came beside the stream has it already
+            self._overtaken_by = None
+        self.resource_version = event.resource_version
+        if event.item is None:
+            return frozenset()
+        self.events += 1
+        return self._store.apply(event)
+
+    def ended(self, cause: Cause, now: float) -> None:
+        """The stream is over without an error: `ENDED` by the server, `QUIET` or `RESTORED` by ourselves, or `CUT`."""
+        lasted = self._lasted(now)
+        if cause is Cause.ENDED and not self._events_in_stream and lasted < SHORT_STREAM:
+            cause = Cause.SHORT
+        self.watch_restarts[cause] += 1
+        self._opened_at = None
+        self._follow(Step.WATCH, cause, now)
+
+    def failed(self, error: errors.ApiError, now: float) -> None:
+        """The action of `next`, or the stream it opened, failed."""
+        cause = _CAUSES[type(error)]
+        self.problem = error
+        if self._step is Step.WATCH:
+            self._lasted(now)
+            self.watch_restarts[cause] += 1
+            self._opened_at = None
+        if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
+            self._refused(error, cause, now)
+            return
+        in_row = cause in (Cause.SERVER_FAULT, Cause.SILENT) and self._step is Step.WATCH
+        self._faults = self._faults + 1 if in_row else 0
+        if self._faults >= FAULTS_BEFORE_LIST:
+            self._faults = 0
+            self._step, self._cause = Step.LIST, cause
+        self._follow(self._step, cause, now, error.retry_after)
+
+    def verification(self) -> List:
+        """The list to ask for beside the stream when `verify_at` has come."""
+        self.lists[Cause.PERIODIC] += 1
+        self.verify_at = None
+        return List(self.resource, "", Cause.PERIODIC)
+
+    def verified(
+        self, asked: List, listing: Listing, held_then: str, sent_at: float, now: float
+    ) -> tuple[frozenset[str], bool]:
+        """The list asked for beside the stream came; `held_then` is our version when it was sent.
+
+        Returns the Services whose slices changed, and whether the stream must be opened anew. A most recent list that
+        is older than what we held when asking means that the server was restored from a backup; from then on it is
+        silent on our stream until its versions have caught up (kubernetes/kubernetes#107457), so only a list tells.
+        """
+        self._plan_verification(now)
+        if asked.resource is not self._holds:
+            return frozenset(), False
+        self._prove(sent_at)
+        restored = newer(held_then, listing.resource_version)
+        behind = newer(self.resource_version, listing.resource_version)
+        if restored:
+            self.restored += 1
+        elif behind:
+            return frozenset(), False  # the stream was faster than this answer
+        reopen = restored is not False
+        self._overtaken_by = None if reopen else listing.resource_version
+        self.resource_version = listing.resource_version
+        return self._store.replace(listing.items), reopen
+
+    def verification_failed(self, error: errors.ApiError, now: float) -> None:
+        """The stream goes on; the list is asked for again later."""
+        self.verify_at = now + max(self._random.uniform(*SLOW), self._obey(error.retry_after))
+
+    def _refused(self, error: errors.ApiError, cause: Cause, now: float) -> None:
+        """RBAC or an old server does not allow this: the next best way, and a date to ask again."""
+        again = now + self._random.uniform(*SLOW)
+        if self._step is Step.WATCH:
+            self.refusals["watch"] = error
+            self.problem = None
+            self._watch_again_at = again
+            self._poll(now)
+            return
+        if self._policy.source != "auto":
+            self._follow(Step.LIST, cause, now, error.retry_after)
+            return
+        if self.resource is Resource.ENDPOINTSLICES:
+            self.refusals["slices"] = error
+            self._slices_again_at = again
+            self.resource = Resource.ENDPOINTS
+            if self._holds is Resource.ENDPOINTS:  # this was the question whether slices are allowed by now
+                self.problem = None
+                self._step = Step.WATCH if self._watch_again_at is None else Step.LIST
+                self._cause, self._not_before = Cause.POLL, now
+                return
+            self._consistent = True
+            self._step, self._cause = Step.LIST, cause
+            self._not_before = now + self._delay(Delay.EAGER, cause, now)
+            return
+        slices = self.refusals.get("slices", error)
+        self.problem = type(slices)(f"{slices}; nor does the fallback work: {error}")
+        self.resource = Resource.ENDPOINTSLICES
+        self._consistent = True
+        self._follow(Step.LIST, cause, now, error.retry_after)
+
+    def _plan_verification(self, now: float) -> None:
+        self.verify_at = now + self._policy.relist_interval * self._random.uniform(*RELIST_JITTER)
+
+    def _poll(self, now: float) -> None:
+        self.verify_at = None  # every poll is one
+        self._step, self._cause, self._consistent = Step.LIST, Cause.POLL, True
+        self._not_before = now + self._policy.poll_interval * self._random.uniform(0.9, 1.1)
+        if self._slices_again_at is not None and now >= self._slices_again_at:
+            self._cause, self.resource, self._not_before = Cause.PROBE, Resource.ENDPOINTSLICES, now
+
+    def _follow(self, step: Step, cause: Cause, now: float, retry_after: float | None = None) -> None:
+        rule = RULES[step, cause]
+        self._step, self._cause = rule.step, cause
+        if not rule.keep_version:
+            self._consistent = True
+        delay = self._delay(rule.delay, cause, now)
+        self._not_before = now + max(delay, self._obey(retry_after))
+
+    def _delay(self, delay: Delay, cause: Cause, now: float) -> float:
+        if delay is Delay.NONE:
+            return 0.0
+        if delay is Delay.SLOW:
+            return self._random.uniform(*SLOW)
+        if delay is Delay.EAGER and now - self._eager.get(cause, -EAGER_GAP) >= EAGER_GAP:
+            self._eager[cause] = now
+            return 0.0
+        ceiling = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        return self._random.uniform(0.0, ceiling)
+
+    def _obey(self, retry_after: float | None) -> float:
+        """Retry-After with jitter on top, so that all who were told the same do not come back together."""
+        if retry_after is None:
+            return 0.0
+        wanted = min(max(retry_after, 0.0), RETRY_AFTER_LIMIT)
+        return wanted + self._random.uniform(0.0, max(1.0, wanted / 4))
+
+    def _lasted(self, now: float) -> float:
+        lasted = 0.0 if self._opened_at is None else now - self._opened_at
+        if lasted >= HEALTHY_STREAM:
+            self._failures = 0
+        return lasted
+
+    def _prove(self, at: float) -> None:
+        self.proved_at = at if self.proved_at is None else max(self.proved_at, at)

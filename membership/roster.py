@@ -1,0 +1,92 @@
+"""The members of one Service over time: what is kept between two decisions, and for how long.
+
+Two things are kept. The reading of each slice, so that an event costs the endpoints of the slices that changed and not
+of all. And a member that vanished from the slices without ever having been seen terminating: when the endpointslice
+controller moves a pod between two slices it writes them one after the other, and the removal may come first
+(watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment and holds nothing.
+"""
+
+from collections.abc import Iterable
+
+from membership.members import Decision, Rules, SliceReading, decide, explain, read_slice, rank
+from membership.model import Explanation, Member
+from membership.wire import EndpointSlice
+
+HOLD = 0.5
+"""Seconds. The two writes of a move are one API call apart, milliseconds on a healthy server; the limit is 1 s."""
+
+
+class Roster:
+    """Current members of one Service; `known` is False while the API server has nothing of it."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._readings: tuple[SliceReading, ...] = ()
+        self._decision: Decision = decide((), rules)
+        self._held: dict[str, tuple[Member, float]] = {}  # uid -> (the member, until when)
+        self.members: tuple[Member, ...] = ()
+        self.known = False
+
+    def update(self, slices: Iterable[EndpointSlice], now: float, *, listed: bool) -> bool:
+        """Decide anew from all slices of the Service. True when members or `known` changed.
+
+        `listed`: the slices are the whole truth of one moment, as a list answer or a v1 Endpoints object is: what is
+        missing in it is gone and not on its way. Nor is anything on its way when the last slice is gone.
+        """
+        kept = {id(reading.slice): reading for reading in self._readings}
+        self._readings = tuple(kept.get(id(slice)) or read_slice(slice, self._rules) for slice in slices)
+        was_known, self.known = self.known, bool(self._readings)
+        self._decision = decide(self._readings, self._rules)
+        if listed or not self.known:
+            self._held.clear()
+        else:
+            self._hold(now)
+        return self._compose() or was_known != self.known
+
+    def release(self, now: float) -> bool:
+        """Let go of members held long enough. True when the list changed."""
+        due = [uid for uid, (_, until) in self._held.items() if until <= now]
+        for uid in due:
+            del self._held[uid]
+        return bool(due) and self._compose()
+
+    @property
+    def release_at(self) -> float | None:
+        """When `release` is due next; None while nothing is held."""
+        return min((until for _, until in self._held.values()), default=None)
+
+    def explain(self) -> tuple[Explanation, ...]:
+        """Every address of every slice, and every held member."""
+        held = tuple(
+            Explanation(
+                address=member.address,
+                namespace=member.namespace,
+                service=member.service,
+                slice="",
+                name=member.name,
+                uid=member.uid,
+                included=True,
+                reason=f"missing from the slices for less than {HOLD} s: it may be moving between two of them",
+            )
+            for member, _ in self._held.values()
+        )
+        return explain(self._readings, self._decision, self._rules) + held
+
+    def _hold(self, now: float) -> None:
+        present, taken = self._decision.present, {member.address for member in self._decision.members}
+        for known, (member, _) in list(self._held.items()):
+            if known in present or member.address in taken:
+                del self._held[known]
+        for member in self.members:
+            uid = member.uid
+            if uid is None or uid in present or uid in self._held or member.terminating or member.address in taken:
+                continue
+            self._held[uid] = (member, now + HOLD)
+
+    def _compose(self) -> bool:
+        before = self.members
+        self.members = self._decision.members
+        if self._held:
+            held = (member for member, _ in self._held.values())
+            self.members = tuple(sorted((*self.members, *held), key=rank))
+        return self.members != before

@@ -1,0 +1,302 @@
+"""The live member list: one follower thread per namespace, and the newest snapshot for whoever asks.
+
+Followers change their own part under one lock; `_compose` then makes the whole list, and a list that differs from the
+one before is the next generation. Readers never make a follower wait: they take the newest list when they are ready.
+"""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from types import TracebackType
+from typing import Self
+
+from membership.errors import ApiError, MembershipTimeout, SettingsError
+from membership.follower import Follower, NamespaceStatus, Shared
+from membership.kube import ApiServer
+from membership.members import FAMILIES, Rules
+from membership.model import Explanation, Member, Snapshot
+from membership.names import parse_services
+from membership.pace import Pace
+from membership.reflector import Policy
+from membership.transport import Interrupt
+
+log = logging.getLogger("membership")
+
+SOURCES = ("endpointslices", "endpoints", "endpointslices-polling", "endpoints-polling", "state")
+"""Where namespaces differ, `Snapshot.source` is the last of these that is in use."""
+FALLBACK_AFTER = 1.0
+"""Seconds a start without an answer lasts before a list kept from an earlier run is handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to follow; the defaults are those of the settings of the same names. Times in seconds."""
+
+    family: str = "ipv4"
+    ready_only: bool = False
+    include_terminating: bool = False
+    source: str = "auto"
+    poll_interval: float = 10.0
+    stale_after: float = 90.0
+    relist_interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The last good list of an earlier run, handed out (stale, source "state") until the API server has answered."""
+
+    members: tuple[Member, ...]
+    unknown_services: tuple[str, ...]
+    age_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A new list, and the monotonic time at which the bytes that made it were read."""
+
+    snapshot: Snapshot
+    read_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _List:
+    """What a generation stands for."""
+
+    members: tuple[Member, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+class Membership:
+    """Follows Services and keeps their member list. Use it in a `with` block, or call `start` and `close`.
+
+    `services` are names, `namespace/name` where the namespace is not `server.namespace`; `port` is the member port, or
+    the name of the slice port that holds it. Raises SettingsError for names that cannot be Services.
+    """
+
+    def __init__(
+        self,
+        server: ApiServer,
+        services: Iterable[str],
+        port: int | str = 4000,
+        *,
+        options: Options = Options(),
+        fallback: Fallback | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        random: Random | None = None,
+    ) -> None:
+        named = parse_services(services, server.namespace)
+        random = Random() if random is None else random
+        if options.family not in FAMILIES:
+            raise SettingsError([f"family {options.family!r} is none of {', '.join(FAMILIES)}"])
+        rules = Rules(port, options.family, options.ready_only, options.include_terminating)
+        policy = Policy(options.source, options.poll_interval, options.stale_after, options.relist_interval)
+        self._lock = threading.Condition()
+        self._stopped = threading.Event()
+        self._interrupt = Interrupt()
+        self._clock = clock
+        self._stale_after = options.stale_after
+        self._fallback = fallback
+        self._started_at = clock()
+        self._epoch = f"{random.getrandbits(64):016x}"
+        self._services = tuple(f"{namespace}/{name}" for namespace, name in named)
+        self._server = server
+        self._threads: list[threading.Thread] = []
+        self._subscribers: list[Callable[[Publication], None]] = []
+        self._list = _List()
+        self._generation = 0
+        self._read_at = 0.0
+        self._synced = False
+        shared = Shared(server, self._lock, clock, Pace(), self._interrupt, self._stopped, self._compose)
+        by_namespace: dict[str, list[str]] = {}
+        for namespace, name in named:
+            by_namespace.setdefault(namespace, []).append(name)
+        self._followers = [
+            Follower(namespace, names, rules, policy, random, shared)
+            for namespace, names in sorted(by_namespace.items())
+        ]
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to follow, in threads of our own."""
+        if self._threads:
+            return
+        self._started_at = self._clock()
+        for follower in self._followers:
+            name = f"membership-{follower.namespace}"
+            self._threads.append(threading.Thread(target=follower.run, name=name, daemon=True))
+        self._threads.append(threading.Thread(target=self._keep_time, name="membership-time", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stop following, within a second whatever the network does. The last list stays readable."""
+        self._stopped.set()
+        self._interrupt.trip()
+        with self._lock:
+            self._lock.notify_all()
+        deadline = time.monotonic() + 0.5
+        for thread in self._threads:
+            # One may sit in a DNS query, which nothing can interrupt; it is a daemon and ends by itself.
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def current(self) -> Snapshot:
+        """The newest list, at once; before the first one a snapshot of generation 0, not synced, without members."""
+        with self._lock:
+            return self._snapshot()
+
+    def wait(self, minimum: int = 1, timeout: float | None = None) -> Snapshot:
+        """Wait until the list is synced and has at least `minimum` members; `timeout` in seconds, None is for ever.
+
+        Raises MembershipTimeout, whose `cause` is the API server's last error where there was one.
+        """
+        until = math.inf if timeout is None else self._clock() + timeout
+        with self._lock:
+            while not (self._synced and len(self._list.members) >= minimum):
+                remaining = until - self._clock()
+                if remaining <= 0 or self._stopped.is_set():
+                    raise self._timeout(minimum, timeout)
+                self._lock.wait(None if remaining == math.inf else remaining)
+            return self._snapshot()
+
+    def changes(self) -> Iterator[Snapshot]:
+        """The list now, and again whenever it changed: always the newest, never a backlog. Ends with `close`."""
+        seen = 0
+        while (publication := self.next_after(seen)) is not None:
+            seen = publication.snapshot.generation
+            yield publication.snapshot
+
+    def next_after(self, generation: int) -> Publication | None:
+        """Wait for a list newer than `generation`; None once closed."""
+        with self._lock:
+            while self._generation <= generation:
+                if self._stopped.is_set():
+                    return None
+                self._lock.wait()
+            return None if self._stopped.is_set() else Publication(self._snapshot(), self._read_at)
+
+    def subscribe(self, callback: Callable[[Publication], None]) -> None:
+        """Call back for each new list, on the thread that read it: `callback` must return at once."""
+        with self._lock:
+            self._subscribers.append(callback)
+            if self._generation:
+                callback(Publication(self._snapshot(), self._read_at))
+
+    def explain(self) -> tuple[Explanation, ...]:
+        """Every address of every slice, in the list or not, and why."""
+        with self._lock:
+            return tuple(entry for follower in self._followers for entry in follower.explain())
+
+    def status(self) -> tuple[NamespaceStatus, ...]:
+        """How each namespace is followed, sorted by name."""
+        with self._lock:
+            return tuple(follower.status for follower in self._followers)
+
+    @property
+    def problem(self) -> ApiError | None:
+        """What keeps a namespace from being followed at this moment; None while all is well."""
+        return next((status.problem for status in self.status() if status.problem), None)
+
+    def requests_by_code(self) -> dict[str, int]:
+        """Requests to the API server so far, by HTTP status; "error" counts those that got none."""
+        return dict(self._server.requests)
+
+    def dead_threads(self) -> tuple[str, ...]:
+        """Names of our threads that are gone although nobody closed us: a bug; always empty otherwise."""
+        if self._stopped.is_set():
+            return ()
+        return tuple(thread.name for thread in self._threads if not thread.is_alive())
+
+    def now(self) -> float:
+        """The clock that `Publication.read_at` was read from."""
+        return self._clock()
+
+    def _compose(self, read_at: float) -> None:
+        """Under the lock, after every step of a follower: is there a new list?"""
+        if not self._synced:
+            self._synced = all(follower.listed_once for follower in self._followers)
+        if self._synced:
+            self._publish(
+                _List(
+                    tuple(member for follower in self._followers for member in follower.members),
+                    tuple(name for follower in self._followers for name in follower.unknown),
+                ),
+                read_at,
+            )
+        elif self._fallback is not None and (
+            read_at >= self._started_at + FALLBACK_AFTER or any(follower.status.problem for follower in self._followers)
+        ):
+            self._publish(_List(self._fallback.members, self._fallback.unknown_services), read_at)
+        self._lock.notify_all()
+
+    def _publish(self, list_: _List, read_at: float) -> None:
+        if self._generation and list_ == self._list:
+            return
+        self._list = list_
+        self._generation += 1
+        self._read_at = read_at
+        if self._subscribers:
+            publication = Publication(self._snapshot(), read_at)
+            for subscriber in self._subscribers:
+                subscriber(publication)
+
+    def _snapshot(self) -> Snapshot:
+        statuses = [follower.status for follower in self._followers]
+        age, source = self._age(statuses), self._source(statuses)
+        return Snapshot(
+            generation=self._generation,
+            epoch=self._epoch,
+            synced=self._synced,
+            stale=source == "state" or age > self._stale_after,
+            age_seconds=age,
+            source=source,
+            services=self._services,
+            unknown_services=self._list.unknown,
+            resource_versions={
+                status.namespace: status.resource_version for status in statuses if status.resource_version
+            },
+            members=self._list.members,
+        )
+
+    def _age(self, statuses: list[NamespaceStatus]) -> float:
+        now = self._clock()
+        if not self._synced:
+            return math.inf if self._fallback is None else self._fallback.age_seconds + now - self._started_at
+        return max(math.inf if status.proved_at is None else now - status.proved_at for status in statuses)
+
+    def _source(self, statuses: list[NamespaceStatus]) -> str:
+        if not self._synced and self._generation:
+            return "state"
+        return max((status.source for status in statuses), key=SOURCES.index)
+
+    def _timeout(self, minimum: int, timeout: float | None) -> MembershipTimeout:
+        problem = next((follower.status.problem for follower in self._followers if follower.status.problem), None)
+        here = f"{len(self._list.members)} of at least {minimum} members" if self._synced else "no list"
+        within = "before closing" if timeout is None or self._stopped.is_set() else f"within {timeout:g} s"
+        return MembershipTimeout(f"{here} {within}" + (f": {problem}" if problem else ""), problem)
+
+    def _keep_time(self) -> None:
+        """What is due at a time and not at an answer: held members, verifications, the fallback."""
+        with self._lock:
+            while not self._stopped.is_set():
+                now = self._clock()
+                for follower in self._followers:
+                    follower.keep_time(now)
+                due = [at for follower in self._followers if (at := follower.next_deadline) is not None]
+                if self._fallback is not None and not self._synced and not self._generation:
+                    due.append(self._started_at + FALLBACK_AFTER)
+                    if due[-1] <= now:
+                        self._compose(now)
+                        continue
+                self._lock.wait(max(0.0, min(due) - self._clock()) if due else None)

@@ -1,0 +1,355 @@
+"""Settings of everything that follows Services: flag, else MEMBERSHIP_ variable, else the WSO2 name, else the default.
+
+`SETTINGS` is the table; `--help` and the documentation are made from it. Nothing else in this package reads the
+environment. Wrong settings are collected, so that a user sees all of them at once and not one per try.
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import click
+
+from membership.access import connect
+from membership.errors import SettingsError
+from membership.gate import GateRules
+from membership.kube import ApiServer
+from membership.members import FAMILIES
+from membership.names import is_name, parse_services
+from membership.quantity import parse_boolean, parse_duration
+from membership.session import Options
+
+T = TypeVar("T")
+Environ = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its flag without dashes, the names it had in WSO2's membership scheme, and what it means."""
+
+    flag: str
+    help: str
+    default: str | None = None
+    wso2: tuple[str, ...] = ()
+    metavar: str = "TEXT"
+    switch: bool = False
+    """Given without a value it means true."""
+    many: bool = False
+    """May be given several times; in the variable, separated by white space."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (f"MEMBERSHIP_{self.flag.upper().replace('-', '_')}", *self.wso2)
+
+
+SETTINGS = (
+    Setting(
+        "services",
+        "Services to follow, separated by commas; an item may be namespace/service. Required.",
+        wso2=("KUBERNETES_SERVICES",),
+        metavar="NAMES",
+    ),
+    Setting(
+        "namespace",
+        "Namespace of Services that name none. Default: the service account's, else the kubeconfig context's, "
+        "else default.",
+        wso2=("KUBERNETES_NAMESPACE",),
+        metavar="NAME",
+    ),
+    Setting(
+        "server",
+        "URL of the API server. Default: the cluster this runs in, else the kubeconfig's.",
+        wso2=("KUBERNETES_API_SERVER",),
+        metavar="URL",
+    ),
+    Setting(
+        "token-file",
+        "File with the bearer token, read for each request. Default: the service account's.",
+        wso2=("BEARER_TOKEN_FILE_LOCATION",),
+        metavar="FILE",
+    ),
+    Setting(
+        "ca-file",
+        "File with the authorities that may sign the server's certificate, read for each connection. Default: the "
+        "service account's ca.crt.",
+        metavar="FILE",
+    ),
+    Setting(
+        "insecure-skip-tls-verify",
+        "Do not verify the server's certificate, on this connection only. Whoever sits in between can then read the "
+        "token and name the members.",
+        "false",
+        wso2=("KUBERNETES_MASTER_SKIP_SSL_VERIFICATION",),
+        switch=True,
+    ),
+    Setting(
+        "kubeconfig", "Kubeconfig file, outside a cluster. Default: $KUBECONFIG, else ~/.kube/config.", metavar="FILE"
+    ),
+    Setting("context", "Context of the kubeconfig. Default: its current one.", metavar="NAME"),
+    Setting(
+        "source",
+        "auto, endpointslices or endpoints. auto: EndpointSlices, and v1 Endpoints where slices are forbidden or "
+        "absent.",
+        "auto",
+        metavar="SOURCE",
+    ),
+    Setting("poll-interval", "How often to list where watching is forbidden.", "10s", metavar="DURATION"),
+    Setting(
+        "stale-after", "A list that the API server has not proved for this long is stale.", "90s", metavar="DURATION"
+    ),
+    Setting(
+        "relist-interval",
+        "How often to list besides the watch, +-50 %: finds what a watch cannot tell.",
+        "5m",
+        metavar="DURATION",
+    ),
+    Setting("port", "Member port: a number, or the name of the slice port that holds it.", "4000", metavar="PORT"),
+    Setting("family", "Addresses to use: ipv4, ipv6 or both. Carbon runs with IPv4 only.", "ipv4", metavar="FAMILY"),
+    Setting(
+        "ready-only",
+        "Keep only members that serve and do not terminate. Off by default: members must find each other before they "
+        "are ready.",
+        "false",
+        switch=True,
+    ),
+    Setting("include-terminating", "Keep terminating members.", "false", switch=True),
+    Setting(
+        "expect",
+        "Formation gate: addresses that must be there before a member may start. With files alone this is the number "
+        "of pods that are created together (Deployment, StatefulSet with podManagementPolicy Parallel); under "
+        "OrderedReady leave it at 1, for pod 0 must not wait for pod 1.",
+        "1",
+        metavar="N",
+    ),
+    Setting("gate-timeout", "Formation gate: how long to hold a start back at most.", "120s", metavar="DURATION"),
+    Setting("stable", "Formation gate: how long the addresses must stay the same.", "2s", metavar="DURATION"),
+    Setting(
+        "on-timeout", "Formation gate, when its time is up: start (with a warning) or fail.", "start", metavar="ACTION"
+    ),
+    Setting("self-ip", "The own address.", wso2=("NODE_IP", "POD_IP"), metavar="ADDRESS"),
+    Setting("log-format", "text or json. Default: json in a cluster, else text.", metavar="FORMAT"),
+    Setting("log-level", "debug, info, warning or error.", "info", metavar="LEVEL"),
+)
+"""Settings of `membership` and `membership-sidecar` alike, in the order of --help."""
+
+TOKEN, USERNAME, PASSWORD = (
+    "KUBERNETES_API_SERVER_TOKEN",
+    "KUBERNETES_API_SERVER_USERNAME",
+    "KUBERNETES_API_SERVER_PASSWORD",
+)
+"""Secrets come in variables only: a command line can be read by every process of the machine."""
+
+IGNORED = ("USE_DNS", "DNS_LOOKUP_TIMEOUT")
+"""Accepted so that an existing pod spec works unchanged; names are never resolved to find members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `read` makes of the raw texts."""
+
+    services: tuple[str, ...]
+    server: ApiServer
+    port: int | str
+    options: Options
+    gate: GateRules
+    log_format: str
+    log_level: str
+    warnings: tuple[str, ...]
+
+
+class Reader:
+    """Looks settings up by flag, parses them, and collects what is wrong in `problems`."""
+
+    def __init__(self, table: Sequence[Setting], given: Mapping[str, Any], environ: Environ) -> None:
+        self._table = {setting.flag: setting for setting in table}
+        self._given = given
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def refuse(self, unknown: Sequence[str]) -> None:
+        """Note words of the command line that are no settings."""
+        if unknown:
+            self.problems.append(f"{' '.join(unknown)!r}: no such setting")
+
+    def text(self, flag: str) -> str | None:
+        """The raw text, or None where neither given nor defaulted."""
+        return self._find(flag)[0]
+
+    def texts(self, flag: str) -> tuple[str, ...]:
+        """The raw texts of a setting that may be given several times."""
+        given = tuple(self._given.get(flag.replace("-", "_")) or ())
+        if given:
+            return given
+        value = next((self._environ[name] for name in self._table[flag].variables if self._environ.get(name)), "")
+        return tuple(value.split())
+
+    def parse(self, flag: str, parser: Callable[[str], T], otherwise: T) -> T:
+        """The parsed value; `otherwise` where there is none, or where it is wrong (ValueError), which is noted."""
+        text, origin = self._find(flag)
+        if text is None:
+            return otherwise
+        try:
+            return parser(text)
+        except SettingsError as error:
+            self.problems += [f"{origin}: {problem}" for problem in error.problems]
+        except ValueError as error:
+            self.problems.append(f"{origin}: {error}")
+        return otherwise
+
+    def duration(self, flag: str) -> float:
+        return self.parse(flag, parse_positive_duration, 1.0)
+
+    def _find(self, flag: str) -> tuple[str | None, str]:
+        setting = self._table[flag]
+        given = self._given.get(flag.replace("-", "_"))
+        if given is not None:
+            return str(given), f"--{flag}"
+        for name in setting.variables:
+            if self._environ.get(name):  # an empty variable is an unset one, as manifests often leave them
+                return self._environ[name], f"--{flag} (from {name})"
+        return setting.default, f"--{flag}"
+
+
+def read(reader: Reader, environ: Environ) -> Settings:
+    """All settings of this table; raises SettingsError naming everything that is wrong, here and in `reader`."""
+    namespace = reader.parse("namespace", _name, None)
+    if reader.text("services") is None:
+        reader.problems.append("--services: required; name the clustering Service, such as --services wso2/is")
+    nothing: tuple[str, ...] = ()
+    services = reader.parse("services", lambda text: _services(text, namespace or "default"), nothing)
+    options = Options(
+        family=reader.parse("family", choice(*FAMILIES), "ipv4"),
+        ready_only=reader.parse("ready-only", parse_boolean, False),
+        include_terminating=reader.parse("include-terminating", parse_boolean, False),
+        source=reader.parse("source", choice("auto", "endpointslices", "endpoints"), "auto"),
+        poll_interval=reader.duration("poll-interval"),
+        stale_after=reader.duration("stale-after"),
+        relist_interval=reader.duration("relist-interval"),
+    )
+    gate = GateRules(
+        expect=reader.parse("expect", _count, 1),
+        stable=reader.parse("stable", parse_duration, 2.0),
+        timeout=reader.parse("gate-timeout", parse_duration, 120.0),
+        on_timeout=reader.parse("on-timeout", _on_timeout, "start"),
+        self_ip=reader.parse("self-ip", _address, None),
+    )
+    standard: int | str = 4000
+    port = reader.parse("port", _port, standard)
+    default_format = "json" if environ.get("KUBERNETES_SERVICE_HOST") else "text"
+    log_format = reader.parse("log-format", choice("text", "json"), default_format)
+    log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")
+    skip = reader.parse("insecure-skip-tls-verify", parse_boolean, False)
+    server = ApiServer("")
+    try:
+        server = connect(
+            reader.text("server"),
+            token=(environ.get(TOKEN) or "").strip() or None,
+            token_file=reader.text("token-file"),
+            username=environ.get(USERNAME) or None,
+            password=environ.get(PASSWORD) or None,
+            ca_file=reader.text("ca-file"),
+            insecure_skip_tls_verify=skip,
+            kubeconfig=reader.text("kubeconfig"),
+            context=reader.text("context"),
+            namespace=namespace,
+            environ=environ,
+        )
+    except SettingsError as error:
+        reader.problems += error.problems
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    warnings = [f"{name} is ignored: names are never resolved to find members" for name in IGNORED if environ.get(name)]
+    if skip:
+        warnings.append(
+            f"the certificate of {server.url} is not verified: whoever sits in between can read the token and name the "
+            "members; give --ca-file instead"
+        )
+    return Settings(services, server, port, options, gate, log_format, log_level, tuple(warnings))
+
+
+def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that adds the flags of `table` to a click command; values arrive as raw texts or None."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for setting in reversed(table):
+            extra: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.switch else {}
+            default = f"  [default: {setting.default}]" if setting.default else ""
+            command = click.option(
+                f"--{setting.flag}",
+                metavar="[BOOLEAN]" if setting.switch else setting.metavar,
+                multiple=setting.many,
+                help=f"{setting.help}  [env: {', '.join(setting.variables)}]{default}",
+                **extra,
+            )(command)
+        return command
+
+    return decorate
+
+
+def environment() -> Environ:
+    """The environment of this process."""
+    return os.environ
+
+
+def choice(*values: str) -> Callable[[str], str]:
+    """A parser for one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in values:
+            raise ValueError(f"{text!r} is none of {', '.join(values)}")
+        return text
+
+    return parse
+
+
+def parse_positive_duration(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds <= 0:
+        raise ValueError(f"{text!r} is not longer than nothing")
+    return seconds
+
+
+def _services(text: str, namespace: str) -> tuple[str, ...]:
+    items = [item for item in text.split(",") if item.strip()]
+    parse_services(items, namespace)  # says what is wrong; the session parses them again with the real namespace
+    return tuple(item.strip() for item in items)
+
+
+def _on_timeout(text: str) -> Literal["start", "fail"]:
+    if text == "start":
+        return "start"
+    if text == "fail":
+        return "fail"
+    raise ValueError(f"{text!r} is none of start, fail")
+
+
+def _name(text: str) -> str | None:
+    if not is_name(text):
+        raise ValueError(f"{text!r} is not a namespace such as wso2")
+    return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
+        raise ValueError(f"{text!r} is not a number of addresses, 1 or more")
+    return int(text)
+
+
+def _port(text: str) -> int | str:
+    if re.fullmatch(r"[0-9]+", text):
+        if not 1 <= int(text) <= 65535:
+            raise ValueError(f"{text} is not a port between 1 and 65535")
+        return int(text)
+    if not is_name(text):
+        raise ValueError(f"{text!r} is neither a port number nor the name of a port such as hazelcast")
+    return text
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IP address") from None

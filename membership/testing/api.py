@@ -1,0 +1,156 @@
+"""The API: what a healthy server answers, given history and access table. Streams are in `watching`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from . import status
+from .access import USER, AccessTable, review_access, token_accepted
+from .history import History, Stored, encode
+from .messages import Answer, Message, json_answer, status_answer
+from .objects import Json, ResourceType
+from .routes import Route, review_attributes
+from .selectors import Selector, parse_field_selector, parse_label_selector
+
+_OPEN_PATHS: Final = frozenset(("/version", "/livez", "/readyz", "/healthz"))
+_NO_SUCH_API: Final = Answer(
+    404, b"404 page not found\n", "text/plain; charset=utf-8", {"X-Content-Type-Options": "nosniff"}
+)
+
+
+@dataclass(slots=True)
+class Site:
+    """What the answers depend on. `token`, `bookmark_interval` and `removed` may change while running."""
+
+    history: History
+    access: AccessTable
+    version: str
+    token: str | None
+    bookmark_interval: float
+    removed: frozenset[str] = frozenset()
+
+
+def answer(site: Site, message: Message, route: Route, *, lag: int = 0, nulls: bool = False) -> Answer | None:
+    """The answer to a request; None when it is a watch that may begin."""
+    authorization = message.headers.get("authorization")
+    if message.path not in _OPEN_PATHS and not token_accepted(site.token, authorization):
+        return status_answer(status.failure(401))
+    if route.kind == "review":
+        return _review(site, message)
+    if route.resource is None:
+        return _other(site, message)
+    if route.resource.plural in site.removed:
+        return _NO_SUCH_API
+    if message.method not in ("GET", "HEAD"):
+        return status_answer(status.failure(405))
+    if not site.access.allows(route.verb, route.resource.plural, route.namespace):
+        return status_answer(status.forbidden(USER, route.verb, route.resource, route.namespace, route.name))
+    if route.kind == "other":
+        return _get(site, route, route.resource)
+    if (wrong := _check_options(message, route.kind)) is not None:
+        return wrong
+    return None if route.kind == "watch" else _list(site, message, route, route.resource, lag, nulls)
+
+
+def selector_of(message: Message) -> Selector:
+    """The label and field selector of a request as one test. Raises ValueError for what cannot be read."""
+    labels = parse_label_selector(message.query.get("labelSelector", ""))
+    fields = parse_field_selector(message.query.get("fieldSelector", ""))
+    return lambda value: labels(value) and fields(value)
+
+
+def null_lists(value: Json) -> Json:
+    """A copy of an object with null in place of its lists."""
+    return {**value, **{name: None for name in ("endpoints", "ports", "subsets") if name in value}}
+
+
+def _check_options(message: Message, kind: str) -> Answer | None:
+    version = message.query.get("resourceVersion", "")
+    match = message.query.get("resourceVersionMatch", "")
+    if version and not version.isdecimal():
+        return status_answer(status.failure(400, f'Invalid value: "{version}": invalid resource version'))
+    if "sendInitialEvents" in message.query:
+        return status_answer(
+            status.invalid_option(
+                "sendInitialEvents",
+                (
+                    "sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+                    if kind == "watch"
+                    else "sendInitialEvents is forbidden for list"
+                ),
+            )
+        )
+    if match and kind == "watch":
+        return status_answer(
+            status.invalid_option(
+                "resourceVersionMatch",
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            )
+        )
+    if match and not version:
+        return status_answer(
+            status.invalid_option(
+                "resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            )
+        )
+    seconds = message.query.get("timeoutSeconds", "")
+    if seconds and not seconds.isdecimal():
+        return status_answer(status.failure(400, f'invalid timeoutSeconds "{seconds}"'))
+    try:
+        selector_of(message)
+    except ValueError as error:
+        return status_answer(status.failure(400, str(error)))
+    return None
+
+
+def _list(site: Site, message: Message, route: Route, resource: ResourceType, lag: int, nulls: bool) -> Answer:
+    asked = message.query.get("resourceVersion", "")
+    exact = message.query.get("resourceVersionMatch") == "Exact"
+    history, wanted = site.history, int(asked or 0)
+    with history.lock:
+        current = history.version - lag
+        if wanted > current:
+            return status_answer(status.too_large(asked, current))
+        if exact and wanted < history.oldest:
+            return status_answer(status.failure(410, "The provided resource version is too old."))
+        stored, version = history.objects(resource.plural, route.namespace, wanted if exact else current)
+    selector = selector_of(message)
+    items = b",".join(_item(one, nulls) for one in stored if selector(one.value))
+    start = encode(
+        {
+            "kind": f"{resource.kind}List",
+            "apiVersion": resource.api_version,
+            "metadata": {"resourceVersion": str(version)},
+        }
+    )
+    return Answer(200, start[:-1] + b',"items":[' + items + b"]}\n")
+
+
+def _item(stored: Stored, nulls: bool) -> bytes:
+    if not nulls:
+        return stored.item
+    parts = null_lists(stored.value).items()
+    return encode({name: part for name, part in parts if name not in ("kind", "apiVersion")})
+
+
+def _get(site: Site, route: Route, resource: ResourceType) -> Answer:
+    stored = site.history.get(resource.plural, route.namespace or "", route.name or "")
+    if stored is None:
+        return status_answer(status.not_found(resource, route.name or ""))
+    return Answer(200, stored.full + b"\n")
+
+
+def _review(site: Site, message: Message) -> Answer:
+    if message.method != "POST":
+        return status_answer(status.failure(405))
+    return json_answer(201, review_access(site.access, review_attributes(message)))
+
+
+def _other(site: Site, message: Message) -> Answer:
+    if message.path == "/version":
+        major, minor = (site.version.lstrip("v").split(".") + ["", ""])[:2]
+        return json_answer(200, {"major": major, "minor": minor, "gitVersion": site.version, "platform": "linux/amd64"})
+    if message.path in _OPEN_PATHS:
+        return Answer(200, b"ok", "text/plain; charset=utf-8")
+    return status_answer(status.failure(404, details={}))

@@ -1,0 +1,123 @@
+"""From a request to its answer on one connection: log, stall, faults, then what the API says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from .api import Site, answer
+from .connection import Connection
+from .faults import Fault, FaultBoard, answer_of
+from .messages import Answer, Message, Request, RequestLog, read_message
+from .objects import ResourceType
+from .routes import Route, find_route
+from .stunts import is_opening, opening_of, perform, stand_in
+from .watching import Stream
+
+
+class Exchange:
+    """Serves connections, each in the thread that calls `serve`, and keeps the register of open streams.
+
+    `changed` is called when a stream begins or ends.
+    """
+
+    def __init__(self, site: Site, board: FaultBoard, log: RequestLog, changed: Callable[[], None]) -> None:
+        self._site = site
+        self._board = board
+        self._log = log
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._streams: dict[Stream, Connection] = {}
+
+    def streams(self) -> list[Stream]:
+        """The watch streams that are open now."""
+        with self._lock:
+            return list(self._streams)
+
+    def wake_streams(self) -> None:
+        """Let all streams look for events."""
+        with self._lock:
+            connections = list(self._streams.values())
+        for connection in connections:
+            connection.wake()
+
+    def serve(self, connection: Connection) -> None:
+        """Answer the connection's requests, one after the other. Raises Gone or Cut at its end."""
+        while True:
+            message = read_message(connection)
+            route = find_route(message)
+            index = self._log.add(
+                Request(
+                    time.monotonic(),
+                    message.method,
+                    message.path,
+                    message.query,
+                    route.kind,
+                    route.resource.plural if route.resource else None,
+                    route.namespace,
+                    message.headers,
+                )
+            )
+            self._answer(connection, message, route, lambda status: self._log.settle(index, status))
+            if connection.last:
+                return
+
+    def _answer(self, connection: Connection, message: Message, route: Route, settle: Callable[[int], None]) -> None:
+        connection.hold()
+        faults = self._board.take(route.kind, route.namespace, message.query.get("resourceVersion", ""))
+        if "delay" in faults:
+            connection.pause(float(faults["delay"].params["seconds"]))
+        pace = float(faults["drip"].params["delay"]) if "drip" in faults else 0.0
+        fault, opening = answer_of(faults.values()), None
+        if fault is not None and is_opening(fault, route.kind):
+            opening = fault
+        elif fault is not None:
+            replacement = stand_in(fault, self._site, message)
+            if replacement is not None:
+                _send(connection, message, replacement, pace, settle)
+                return
+            perform(fault, connection, settle)
+            if fault.name == "huge-line":
+                return
+        lag = int(faults["lag"].params["rvs"]) if "lag" in faults else 0
+        real = answer(self._site, message, route, lag=lag, nulls="null-lists" in faults)
+        if real is not None or route.resource is None:
+            _send(connection, message, real or Answer(404, b""), pace, settle)
+        else:
+            self._stream(connection, message, route, route.resource, faults, opening, settle)
+
+    def _stream(
+        self,
+        connection: Connection,
+        message: Message,
+        route: Route,
+        resource: ResourceType,
+        faults: dict[str, Fault],
+        opening: Fault | None,
+        settle: Callable[[int], None],
+    ) -> None:
+        stream = Stream(self._site, self._board, connection, message, route, resource, faults)
+        with self._lock:
+            self._streams[stream] = connection
+        try:
+            settle(200)
+            self._changed()
+            connection.send(stream.head())
+            stream.run(opening_of(opening, self._site, connection))
+        finally:
+            with self._lock:
+                del self._streams[stream]
+            self._changed()
+
+
+def _send(connection: Connection, message: Message, real: Answer, pace: float, settle: Callable[[int], None]) -> None:
+    settle(real.status)
+    start = real.head(last=connection.last)
+    if message.method == "HEAD":
+        connection.send(start)
+    elif pace:
+        connection.send(start)
+        connection.send(real.body, pace)
+    else:
+        connection.send(start + real.body)

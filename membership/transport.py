@@ -1,0 +1,236 @@
+"""HTTP/1.1 to one server over the standard library: connections that notice a dead peer, and can be interrupted.
+
+One connection per request, with TLS and proxy set up anew each time. http.client does the protocol; what is added is
+what it leaves out: deadlines for whole answers, keepalive, a size limit, and a way to end a blocked read.
+"""
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from membership.errors import BadAnswer, Silent, Unreachable
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for TCP, TLS and a proxy together."""
+LIMIT = 32 * 2**20
+"""Bytes of one whole answer or one line. An object is at most about 1.5 MiB; 20 000 endpoints list as 5 MiB."""
+CHUNK = 256 * 1024
+# A dead peer is noticed when keepalive probes, the first after 10 s of silence, stay unanswered. With TCP_USER_TIMEOUT
+# set, Linux judges by that time and not by the count, at the tick of a probe: 24 s makes it the tick at 25 s.
+_KEEPALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 24_000),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to verify the server; `ca_file` None means the system's authorities."""
+
+    ca_file: Path | None = None
+    skip_verify: bool = False
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    server_name: str | None = None
+
+    def context(self) -> ssl.SSLContext:
+        """Made for each connection, so that a file that was replaced counts from then on."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["http/1.1"])
+        if self.skip_verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif self.ca_file:
+            context.load_verify_locations(self.ca_file)
+        else:
+            context.load_default_certs()
+        if self.cert_file:
+            context.load_cert_chain(self.cert_file, self.key_file)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to connect to. `proxy` is (host, port, headers) of an HTTP proxy to tunnel through; `tls` None is http."""
+
+    host: str
+    port: int
+    tls: Tls | None = None
+    proxy: tuple[str, int, dict[str, str]] | None = None
+
+
+class Interrupt:
+    """Ends the exchanges that run under it, from another thread: after `trip` none of them waits, and none starts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self._tripped = False
+
+    def trip(self) -> None:
+        with self._lock:
+            self._tripped = True
+            for sock in self._sockets:
+                _shut(sock)
+
+    @contextmanager
+    def guard(self, sock: socket.socket) -> Iterator[None]:
+        with self._lock:
+            if self._tripped:
+                raise OSError("interrupted")
+            self._sockets.add(sock)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sockets.discard(sock)
+
+
+class Exchange:
+    """One request and its answer, on a connection of its own. Raises Unreachable, Silent and BadAnswer only."""
+
+    def __init__(self, address: Address, interrupt: Interrupt) -> None:
+        self._address = address
+        self._interrupt = interrupt
+        self._cleanup = ExitStack()
+        self._sock: socket.socket | None = None
+        self._response: http.client.HTTPResponse | None = None
+
+    def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, timeout: float) -> None:
+        """Send, and wait for the head of the answer: `timeout` seconds after connecting."""
+        with _named_errors():
+            connection = _Connection(self._address, self._interrupt, self._cleanup)
+            self._cleanup.callback(connection.close)
+            connection.connect()
+            self._sock = connection.sock
+            connection.sock.settimeout(timeout)
+            connection.request(method, target, body=body, headers=headers)
+            self._response = connection.getresponse()
+            self._cleanup.callback(self._response.close)
+
+    @property
+    def response(self) -> http.client.HTTPResponse:
+        assert self._response is not None
+        return self._response
+
+    @property
+    def streams(self) -> bool:
+        """Whether the body comes in chunks as they are made; else something in between may be holding it back."""
+        return bool(self.response.chunked)
+
+    def read_some(self, deadline: float) -> bytes:
+        """What there is of the body, at least a byte; empty at its end. Silent when `deadline` (monotonic) passes."""
+        with _named_errors():
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            assert self._sock is not None
+            self._sock.settimeout(remaining)
+            got = self.response.read1(CHUNK)
+            if not got and self.response.length:
+                raise Unreachable(f"the answer was cut {self.response.length} bytes before its end")
+            return got
+
+    def read_all(self, deadline: float) -> bytes:
+        """The rest of the body; BadAnswer above `LIMIT`."""
+        parts, size = [], 0
+        while part := self.read_some(deadline):
+            parts.append(part)
+            size += len(part)
+            if size > LIMIT:
+                raise BadAnswer(f"the answer is larger than {LIMIT // 2**20} MiB")
+        return b"".join(parts)
+
+    def cut(self) -> None:
+        """End a read that is blocked in another thread."""
+        if self._sock is not None:
+            _shut(self._sock)
+
+    def close(self) -> None:
+        self._cleanup.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    """http.client's connection, with our socket in it."""
+
+    sock: socket.socket
+
+    def __init__(self, address: Address, interrupt: Interrupt, cleanup: ExitStack) -> None:
+        super().__init__(address.host, address.port)
+        self._to = address
+        self._interrupt = interrupt
+        self._cleanup = cleanup
+
+    def connect(self) -> None:
+        deadline = time.monotonic() + CONNECT_TIMEOUT
+        host, port = (self._to.proxy[0], self._to.proxy[1]) if self._to.proxy else (self._to.host, self._to.port)
+        self.sock = self._dial(host, port, deadline)
+        if self._to.proxy:
+            self.set_tunnel(self._to.host, self._to.port, self._to.proxy[2])
+            self._tunnel()  # type: ignore[attr-defined]
+        if self._to.tls:
+            name = self._to.tls.server_name or self._to.host
+            # Wrapping detaches the descriptor into a new socket object: guard that one instead.
+            self.sock = self._to.tls.context().wrap_socket(self.sock, server_hostname=name)
+            self._cleanup.enter_context(self._interrupt.guard(self.sock))
+
+    def _dial(self, host: str, port: int, deadline: float) -> socket.socket:
+        """The first of the host's addresses that answers, each given its share of the time that is left."""
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        problem: OSError = OSError(f"{host} has no address")
+        for index, (family, kind, protocol, _, where) in enumerate(found):
+            sock = socket.socket(family, kind, protocol)
+            guard = ExitStack()
+            try:
+                guard.enter_context(self._interrupt.guard(sock))
+                for option in _KEEPALIVE:
+                    sock.setsockopt(*option)
+                sock.settimeout(max(0.05, (deadline - time.monotonic()) / (len(found) - index)))
+                sock.connect(where)
+                sock.settimeout(max(0.05, deadline - time.monotonic()))
+            except OSError as error:
+                problem = error
+                guard.close()
+                sock.close()
+                continue
+            self._cleanup.push(guard)
+            return sock
+        raise problem
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """The errors of sockets, TLS and http.client as ours."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Silent("no answer in time") from error
+    except ssl.SSLCertVerificationError as error:
+        raise Unreachable(f"the server's certificate is not accepted: {error.verify_message}") from error
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError) as error:
+        raise Unreachable(f"the connection was cut: {error}") from error
+    except socket.gaierror as error:
+        raise Unreachable(f"the host name cannot be resolved: {error.strerror}") from error
+    except OSError as error:
+        raise Unreachable(f"cannot connect: {error}") from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise BadAnswer(f"not an HTTP answer: {error!r}") from error
+
+
+def _shut(sock: socket.socket) -> None:
+    """Wake whoever is blocked on it. SSLSocket.shutdown would drop the TLS state under the reader's feet."""
+    try:
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # not connected, or closed meanwhile

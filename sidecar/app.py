@@ -1,0 +1,151 @@
+"""The daemon: start, run until told to stop, stop.
+
+Whatever can be wrong with the settings is found before the first connection; from then on it lives through everything.
+"""
+
+import logging
+import math
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from membership.gate import Gate
+from membership.names import parse_services
+from membership.session import Membership, Publication
+from sidecar.health import GateKeeper
+from sidecar.metrics import Metrics
+from sidecar.publishers import PublisherStatus
+from sidecar.publishers.file import FilePublisher, FileWriter
+from sidecar.publishers.hook import HookPublisher
+from sidecar.publishers.http import HttpServer, Newest, bind
+from sidecar.publishers.state import StatePublisher, load_state
+from sidecar.publishers.worker import Worker
+from sidecar.settings import Settings
+from sidecar.web.routes import View, make_app
+
+log = logging.getLogger("sidecar")
+
+TICK = 1.0
+"""Seconds between looks at what only time changes: staleness, and the gate."""
+
+
+class App:
+    """One daemon. `environ` is what `--on-change` runs in. Raises SettingsError when the HTTP port is taken."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        shared = settings.shared
+        self._settings = settings
+        self._stopped = threading.Event()
+        self._socket = bind(*settings.http) if settings.http else None
+        names = tuple("/".join(name) for name in parse_services(shared.services, shared.server.namespace))
+        fallback = load_state(settings.state, names) if settings.state else None
+        self._membership = Membership(
+            shared.server, shared.services, shared.port, options=shared.options, fallback=fallback
+        )
+        self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)
+        self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: self._verdict()["verdict"])
+        self._workers = self._make_workers(environ)
+        self._http = self._make_http(self._socket) if self._socket else None
+
+    @property
+    def http_port(self) -> int | None:
+        """The port that HTTP listens on; None when it is off."""
+        return self._socket.getsockname()[1] if self._socket else None
+
+    def start(self) -> None:
+        for warning in self._settings.shared.warnings:
+            log.warning("%s", warning)
+        self._membership.subscribe(self._gate.observe)
+        self._membership.subscribe(self._log_change)
+        if self._http:
+            self._http.start()
+            self._membership.subscribe(self._http.put)
+            log.info("http: listening on port %d", self.http_port)
+        for worker in self._workers:
+            worker.start()
+        self._membership.start()
+
+    def run(self) -> None:
+        """Until `stop`; says what time alone brings about."""
+        stale, gate_open, timed_out = False, False, False
+        while not self._stopped.wait(TICK):
+            snapshot, gate = self._membership.current(), self._gate.state
+            if snapshot.generation and snapshot.stale != stale:
+                stale = snapshot.stale
+                if stale:
+                    log.warning("the list is stale: %s", _describe_age(snapshot.source, snapshot.age_seconds))
+                else:
+                    log.info("the list is fresh again")
+            if gate.open and not gate_open:
+                log.log(logging.WARNING if gate.timed_out else logging.INFO, "formation gate open: %s", gate.reason)
+            elif gate.timed_out and not timed_out and not gate.open:
+                log.error("formation gate stays closed: %s", gate.reason)
+            gate_open, timed_out = gate.open, gate.timed_out
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Stop everything, within a second."""
+        self._membership.close()
+        for worker in self._workers:
+            worker.close()
+        if self._http:
+            self._http.close()
+
+    def _make_workers(self, environ: Mapping[str, str]) -> list[Worker]:
+        settings, published = self._settings, self._metrics.published
+        files: list[Worker] = [
+            FilePublisher(
+                output.name, output.format, FileWriter(output.target, settings.staging), self._membership, published
+            )
+            for output in settings.outputs
+        ]
+        workers = list(files)
+        if settings.on_change:
+            workers.append(
+                HookPublisher(
+                    settings.on_change, settings.on_change_timeout, environ, files, self._membership, published
+                )
+            )
+        if settings.state:
+            workers.append(StatePublisher(settings.state, self._membership, published))
+        return workers
+
+    def _make_http(self, sock: socket.socket) -> HttpServer:
+        newest = Newest()
+        view = View(
+            membership=self._membership,
+            newest=newest,
+            gate=self._gate,
+            metrics=self._metrics,
+            outputs=self._outputs,
+            stale_after=self._settings.shared.options.stale_after,
+            version=version("kubernetes-membership"),
+            verdict=self._verdict,
+        )
+        return HttpServer(make_app(view), newest, sock)
+
+    def _outputs(self) -> list[PublisherStatus]:
+        return [worker.status for worker in self._workers]
+
+    def _verdict(self) -> dict[str, str]:
+        return {"verdict": "unknown", "reason": "no Hazelcast member has been asked"}
+
+    def _log_change(self, publication: Publication) -> None:
+        snapshot = publication.snapshot
+        log.info(
+            "generation %d: %d members: %s%s",
+            snapshot.generation,
+            len(snapshot.members),
+            ", ".join(member.endpoint or member.address for member in snapshot.members[:20]) or "none",
+            " and more" if len(snapshot.members) > 20 else "",
+        )
+
+
+def _describe_age(source: str, age: float) -> str:
+    since = "never" if age == math.inf else f"{age:.0f} s ago"
+    return f"from {source}, last proved {since}"

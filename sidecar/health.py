@@ -1,0 +1,131 @@
+"""Health, derived from what is the case at the moment of asking; nothing here is ever set.
+
+Each check names its condition, and has an age and a limit where there are any. `/readyz` fails on those that are
+required; the others are said, and change nothing: a full disk must not take the pod out of its Service.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from membership.gate import Gate, GateState
+from membership.session import Membership, Publication
+from sidecar.publishers import PublisherStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One condition."""
+
+    name: str
+    ok: bool
+    text: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The answer of a probe."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(check.ok for check in self.checks if check.required)
+
+    def text(self, *, verbose: bool) -> str:
+        """As kube-apiserver words it: `[+]` well, `[-]` failed, and `[!]` not well but not required."""
+        lines = [f"[{_mark(check)}]{check.name}: {check.text}" for check in self.checks if verbose or not check.ok]
+        verdict = f"{self.name} check {'passed' if self.ok else 'failed'}" if lines else "ok"
+        return "\n".join((*lines, verdict)) + "\n"
+
+
+class GateKeeper:
+    """The gate, shown every list as it comes and the newest one when asked; safe to ask from any thread."""
+
+    def __init__(self, gate: Gate, membership: Membership, clock: Callable[[], float] = time.monotonic) -> None:
+        self._gate = gate
+        self._membership = membership
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    def observe(self, publication: Publication) -> None:
+        with self._lock:
+            self._gate.observe(publication.snapshot, self._clock())
+
+    @property
+    def state(self) -> GateState:
+        # A list that did not change may have become synced, which no publication tells.
+        snapshot = self._membership.current()
+        with self._lock:
+            now = self._clock()
+            self._gate.observe(snapshot, now)
+            return self._gate.state(now)
+
+
+def check_live(membership: Membership) -> Report:
+    """Whether this process works at all. The API server plays no part: its outage must not restart every pod."""
+    dead = membership.dead_threads()
+    return Report("livez", (Check("threads", not dead, f"ended by a bug: {', '.join(dead)}" if dead else "all run"),))
+
+
+def check_ready(membership: Membership, outputs: Sequence[PublisherStatus], stale_after: float, verdict: str) -> Report:
+    """Whether the list may be relied on: synced and not stale."""
+    snapshot, statuses = membership.current(), membership.status()
+    checks = [
+        Check("synced", snapshot.synced, "every Service was listed" if snapshot.synced else _unsynced(membership)),
+        Check("fresh", not snapshot.stale, f"proved {_age(snapshot.age_seconds)}, limit {stale_after:g} s"),
+    ]
+    for status in statuses:
+        mode = "watching" if status.watching else "polling" if status.source.endswith("-polling") else "not watching"
+        text = f"source {status.source}, {mode}, resource version {status.resource_version or 'none'}"
+        if status.problem:
+            text += f"; {status.problem}"
+        for refusal in status.refusals:
+            text += f"; done without: {refusal}"
+        well = status.problem is None and not status.refusals
+        checks.append(Check(f"namespace {status.namespace}", well, text, required=False))
+    if snapshot.unknown_services:
+        names = ", ".join(snapshot.unknown_services)
+        checks.append(Check("services", False, f"the API server has no slices of {names}", required=False))
+    portless = [member for member in snapshot.members if member.port is None]
+    if portless:
+        names = ", ".join(member.address for member in portless)
+        checks.append(Check("ports", False, f"without the named port, left out of addresses: {names}", required=False))
+    checks += [_check_output(output) for output in outputs]
+    checks.append(Check("verdict", True, verdict, required=False))
+    return Report("readyz", tuple(checks))
+
+
+def check_started(gate: GateState) -> Report:
+    """Whether a member may start."""
+    text = gate.reason if gate.open or gate.timed_out else f"{gate.reason}; {gate.seconds_left:.0f} s left"
+    return Report("startupz", (Check("formation gate", gate.open, text),))
+
+
+def _unsynced(membership: Membership) -> str:
+    problem = membership.problem
+    return f"not every Service was listed yet: {problem or 'no answer so far'}"
+
+
+def _check_output(output: PublisherStatus) -> Check:
+    if output.problem:
+        since = 0.0 if output.problem_since is None else time.monotonic() - output.problem_since
+        text = f"{output.problem} (for {since:.0f} s, {output.failures} tries)"
+        return Check(f"output {output.name}", False, text, required=False)
+    if output.kept_empty:
+        text = "the list has no address; what was written before stays, for an empty list makes members start alone"
+        return Check(f"output {output.name}", False, text, required=False)
+    done = f"generation {output.generation} written" if output.generation else "nothing written yet"
+    return Check(f"output {output.name}", True, done, required=False)
+
+
+def _age(seconds: float) -> str:
+    return "never" if seconds == math.inf else f"{seconds:.1f} s ago"
+
+
+def _mark(check: Check) -> str:
+    return "+" if check.ok else "-" if check.required else "!"

@@ -1,0 +1,46 @@
+"""Log lines on stderr: JSON objects for collectors, or text for people."""
+
+import json
+import logging
+import sys
+import time
+from typing import TextIO
+
+
+class JsonFormatter(logging.Formatter):
+    """One object per line: time (RFC 3339, UTC), level, logger, message, and error where there is a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": format_time(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-21T12:00:00.123Z warning message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = f"{format_time(record.created)} {record.levelname.lower()} {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def format_time(seconds: float) -> str:
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
+
+
+def start_logging(format: str, level: str, stream: TextIO | None = None) -> None:
+    """Send the lines of both packages, and of the HTTP server, to `stream` (stderr)."""
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    for name, lowest in (("membership", level), ("sidecar", level), ("uvicorn", "error")):
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(lowest.upper())
+        logger.propagate = False

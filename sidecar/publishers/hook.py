@@ -1,0 +1,104 @@
+"""`--on-change`: a command for each new list, one at a time, the newest list next."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from membership.errors import PublishError
+from membership.session import Membership, Publication
+from sidecar.publishers.worker import Published, Worker
+
+NAME = "on-change"
+FILES_FIRST = 10.0
+"""Seconds to wait for the files; one that hangs longer must not keep the command from running."""
+GRACE = 2.0
+"""Seconds between asking a command to end and ending it."""
+
+
+class HookPublisher(Worker):
+    """Runs `command` after `files` are written. What failed is not run again for the same list."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        timeout: float,
+        environ: Mapping[str, str],
+        files: Sequence[Worker],
+        membership: Membership,
+        published: Published,
+    ) -> None:
+        super().__init__(NAME, membership, self._call, published, retries=False)
+        self._command = tuple(command)
+        self._timeout = timeout
+        self._environ = dict(environ)
+        self._files = tuple(files)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._closing = False
+
+    def close(self) -> None:
+        with self._lock:
+            self._closing = True
+            if self._process is not None:
+                _signal(self._process, signal.SIGTERM)
+        super().close()
+        with self._lock:
+            if self._process is not None:
+                _signal(self._process, signal.SIGKILL)
+
+    def _call(self, publication: Publication) -> bool:
+        snapshot, deadline = publication.snapshot, time.monotonic() + FILES_FIRST
+        for file in self._files:
+            file.wait_for(snapshot.generation, max(0.0, deadline - time.monotonic()))
+        process = self._start(
+            self._environ
+            | {
+                "MEMBERSHIP_GENERATION": str(snapshot.generation),
+                "MEMBERSHIP_MEMBERS": ",".join(snapshot.endpoints),
+            }
+        )
+        if process is None:
+            return True
+        try:
+            code = process.wait(self._timeout)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGTERM)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                pass
+            raise PublishError(f"{self._command[0]} was ended: it took longer than {self._timeout:g} s") from None
+        finally:
+            # What it left behind in its process group would overlap with the next run.
+            _signal(process, signal.SIGKILL)
+            process.wait()
+            with self._lock:
+                self._process = None
+        if code:
+            raise PublishError(f"{self._command[0]} ended with {code}")
+        return True
+
+    def _start(self, environ: Mapping[str, str]) -> "subprocess.Popen[bytes] | None":
+        """None when closing. In a session of its own, so that its children can be ended with it."""
+        with self._lock:
+            if self._closing:
+                return None
+            try:
+                # Its standard output goes where our log goes: ours has no other use.
+                self._process = subprocess.Popen(
+                    self._command, env=dict(environ), stdin=subprocess.DEVNULL, stdout=2, start_new_session=True
+                )
+            except OSError as error:
+                raise PublishError(f"{self._command[0]} cannot be run: {error.strerror or error}") from error
+            return self._process
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
+    """To the whole process group."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass

@@ -1,0 +1,126 @@
+"""The HTTP endpoint's thread: uvicorn on a socket that was bound before anything else started."""
+
+import asyncio
+import socket
+import threading
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from membership.errors import SettingsError
+from membership.session import Publication
+
+REQUEST_HEAD_LIMIT = 64 * 1024
+"""Bytes of request line and headers; more is answered 400."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. An empty host means every address, IPv6 and IPv4 where the machine has both.
+
+    Raises SettingsError naming address and reason.
+    """
+    try:
+        if not host and socket.has_dualstack_ipv6():
+            try:
+                return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+            except OSError as error:
+                if not _ipv6_is_off(error):
+                    raise
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise SettingsError([f"--http: cannot listen on {host}:{port}: {error.strerror or error}"]) from error
+
+
+class Newest:
+    """The newest publication, for coroutines of one event loop."""
+
+    def __init__(self) -> None:
+        self.publication: Publication | None = None
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    def put(self, publication: Publication) -> None:
+        self.publication = publication
+        self._wake()
+
+    def close(self) -> None:
+        """Let everyone who waits answer at once."""
+        self.closed = True
+        self._wake()
+
+    @property
+    def generation(self) -> int:
+        return self.publication.snapshot.generation if self.publication else 0
+
+    async def wait_newer(self, generation: int, timeout: float) -> bool:
+        """Whether there is a newer list than `generation`, now or within `timeout` seconds; False also once closed."""
+        try:
+            async with asyncio.timeout(timeout):
+                while self.generation <= generation and not self.closed:
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
+        return self.generation > generation
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+class HttpServer:
+    """Serves `app`; `put` and `close` may be called from any thread."""
+
+    def __init__(self, app: ASGIApp, newest: Newest, sock: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=REQUEST_HEAD_LIMIT,
+        )
+        self._newest = newest
+        self._sock = sock
+        self._server = uvicorn.Server(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._looping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="output-http", daemon=True)
+
+    def start(self) -> None:
+        """Returns when requests are answered."""
+        self._thread.start()
+        self._looping.wait()
+
+    def put(self, publication: Publication) -> None:
+        """Wake whoever waits for a list newer than theirs."""
+        self._call(self._newest.put, publication)
+
+    def close(self) -> None:
+        """Answer who waits, then stop."""
+        self._call(self._newest.close)
+        self._server.should_exit = True
+        self._thread.join(0.4)
+        self._sock.close()
+
+    def _call(self, function, *arguments) -> None:  # type: ignore[no-untyped-def]
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._looping.set()
+        await self._server.serve(sockets=[self._sock])
+
+
+def _ipv6_is_off(error: OSError) -> bool:
+    import errno
+
+    return error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)

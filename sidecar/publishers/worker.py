@@ -1,0 +1,123 @@
+"""The thread behind an output: waits for a newer list, puts it out, tries again after a failure."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from membership.errors import PublishError
+from membership.session import Membership, Publication
+from sidecar.publishers import PublisherStatus
+
+log = logging.getLogger("sidecar")
+
+Published = Callable[[str, float], None]
+"""Told the output's name, and the seconds from reading a list's bytes until it was put out."""
+
+RETRY_FIRST, RETRY_LIMIT = 1.0, 30.0
+"""Seconds between tries, doubling: a full disk or a missing mount is mended by someone, later."""
+REPEAT_LOG = 60.0
+
+
+class Worker:
+    """Calls `put` with each newest list; where `retries`, again until it does not raise PublishError.
+
+    `put` returns whether there was anything to put out; False is "kept empty".
+    """
+
+    def __init__(
+        self,
+        name: str,
+        membership: Membership,
+        put: Callable[[Publication], bool],
+        published: Published,
+        *,
+        retries: bool = True,
+    ) -> None:
+        self._membership = membership
+        self._put = put
+        self._published = published
+        self._retries = retries
+        self._stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._status = PublisherStatus(name, 0, "", False, 0, 0, None)
+        self._thread = threading.Thread(target=self._run, name=f"output-{name}", daemon=True)
+        self._logged_at = 0.0
+
+    @property
+    def status(self) -> PublisherStatus:
+        return self._status
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stopped.set()
+        self._thread.join(0.2)
+
+    def wait_for(self, generation: int, timeout: float) -> None:
+        """Wait until a list at least this new was put out or failed, at most `timeout` seconds."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._status.generation >= generation or bool(self._status.problem), timeout)
+
+    def _run(self) -> None:
+        publication = self._membership.next_after(0)
+        while publication is not None and not self._stopped.is_set():
+            self._put_until_newer(publication)
+            publication = self._membership.next_after(publication.snapshot.generation)
+
+    def _put_until_newer(self, publication: Publication) -> None:
+        delay, generation = RETRY_FIRST, publication.snapshot.generation
+        while not self._stopped.is_set() and self._membership.current().generation == generation:
+            try:
+                wrote = self._put(publication)
+            except PublishError as error:
+                self._note_failure(str(error))
+            except Exception as error:  # the boundary of this output: whatever it is must not stop the others
+                log.exception("output %s: a bug", self._status.name)
+                self._note_failure(repr(error))
+            else:
+                self._note_success(publication, wrote)
+                return
+            if not self._retries:
+                self._set(replace(self._status, generation=generation))
+                return
+            self._stopped.wait(delay)
+            delay = min(delay * 2, RETRY_LIMIT)
+
+    def _note_success(self, publication: Publication, wrote: bool) -> None:
+        before, now = self._status, time.monotonic()
+        self._set(
+            replace(
+                before,
+                generation=publication.snapshot.generation,
+                problem="",
+                problem_since=None,
+                kept_empty=not wrote,
+                kept_empty_times=before.kept_empty_times + (not wrote),
+            )
+        )
+        self._published(before.name, now - publication.read_at)
+        if not wrote:
+            log.warning(
+                "output %s: the list (generation %d) has no address; an empty list would make members form a cluster "
+                "alone, so what was written before stays",
+                before.name,
+                publication.snapshot.generation,
+            )
+        elif before.problem:
+            log.info("output %s: written again", before.name)
+
+    def _note_failure(self, problem: str) -> None:
+        before, now = self._status, time.monotonic()
+        since = before.problem_since if before.problem_since is not None else now
+        self._set(replace(before, problem=problem, problem_since=since, failures=before.failures + 1))
+        if problem != before.problem or now - self._logged_at >= REPEAT_LOG:
+            self._logged_at = now
+            log.error("output %s: %s", before.name, problem)
+
+    def _set(self, status: PublisherStatus) -> None:
+        with self._changed:
+            self._status = status
+            self._changed.notify_all()

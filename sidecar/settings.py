@@ -1,0 +1,156 @@
+"""The daemon's own settings, besides those it shares with the `membership` command (membership/settings.py)."""
+
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from membership.errors import SettingsError
+from membership.render import FORMATS
+from membership.settings import SETTINGS as SHARED
+from membership.settings import Environ, Reader, Setting
+from membership.settings import Settings as Shared
+from membership.settings import parse_positive_duration, read
+
+SETTINGS = (
+    *SHARED,
+    Setting("http", "Where the HTTP endpoint listens: [HOST]:PORT, or off.", ":4080", metavar="[HOST]:PORT"),
+    Setting(
+        "out",
+        "Keep the file TARGET current in this format: " + ", ".join(FORMATS) + ". May be given several times. A list "
+        "without members is never written over a file, but for json.",
+        metavar="FORMAT:TARGET",
+        many=True,
+    ),
+    Setting(
+        "staging",
+        "Folder for temporary files, on the file system of the targets; for a tree that an entrypoint copies, a "
+        "folder beside the tree. Default: the target's folder.",
+        metavar="FOLDER",
+    ),
+    Setting(
+        "on-change",
+        "Command to run after the files are written, for the first list and for each that differs. Run without a "
+        "shell; MEMBERSHIP_GENERATION and MEMBERSHIP_MEMBERS are in its environment.",
+        metavar="COMMAND",
+    ),
+    Setting("on-change-timeout", "How long the command may take before it is ended.", "30s", metavar="DURATION"),
+    Setting(
+        "state",
+        "File that keeps the last good list; read at start when the API server cannot be reached, and served as stale.",
+        metavar="FILE",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One `--out`."""
+
+    format: str
+    target: Path
+
+    @property
+    def name(self) -> str:
+        """As it was written on the command line; the `output` label of the metrics."""
+        return f"{self.format}:{self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of the daemon's settings, parsed."""
+
+    shared: Shared
+    http: tuple[str, int] | None
+    """Host ("" for every address) and port; None for off."""
+    outputs: tuple[Output, ...]
+    staging: Path | None
+    on_change: tuple[str, ...]
+    """The command's words; empty for none."""
+    on_change_timeout: float
+    state: Path | None
+
+
+def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence[str] = ()) -> Settings:
+    """Raises SettingsError that names everything that is wrong; `unknown` are words that are no flags of ours."""
+    reader = Reader(SETTINGS, given, environ)
+    reader.refuse(unknown)
+    http = reader.parse("http", _http, None)
+    outputs = tuple(output for text in reader.texts("out") if (output := _output(text, reader.problems)))
+    staging = reader.parse("staging", _folder, None)
+    nothing: tuple[str, ...] = ()
+    on_change = reader.parse("on-change", _command, nothing)
+    on_change_timeout = reader.parse("on-change-timeout", parse_positive_duration, 30.0)
+    state = reader.parse("state", _state, None)
+    _check_targets(outputs, staging, reader.problems)
+    return Settings(read(reader, environ), http, outputs, staging, on_change, on_change_timeout, state)
+
+
+def _http(text: str) -> tuple[str, int] | None:
+    if text == "off":
+        return None
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]\s]*)):([0-9]{1,5})", text)
+    if match is None or int(match[3]) > 65535:
+        raise ValueError(f"{text!r} is neither off nor [HOST]:PORT, such as :4080 or 127.0.0.1:4080")
+    return match[1] or match[2] or "", int(match[3])
+
+
+def _output(text: str, problems: list[str]) -> Output | None:
+    format, colon, target = text.partition(":")
+    if format not in FORMATS:
+        problems.append(f"--out {text!r}: {format!r} is no format; there are {', '.join(FORMATS)}")
+    elif not target:
+        problems.append(f"--out {text!r}: no target; write {format}:/path/of/the/file")
+    else:
+        return Output(format, Path(target))
+    return None
+
+
+def _folder(text: str) -> Path | None:
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{text!r} is not a folder")
+    return path
+
+
+def _state(text: str) -> Path | None:
+    path = Path(text)
+    if path.is_dir():
+        raise ValueError(f"{text!r} is a folder; name a file")
+    return path
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"{text!r} cannot be split into words: {error}") from None
+    if not words:
+        raise ValueError("the command is empty")
+    return words
+
+
+def _check_targets(outputs: tuple[Output, ...], staging: Path | None, problems: list[str]) -> None:
+    seen: dict[Path, Output] = {}
+    for output in outputs:
+        target = Path(os.path.abspath(output.target))
+        if target in seen:
+            problems.append(f"--out {output.name!r}: {seen[target].name!r} writes the same file")
+        seen[target] = output
+        # A rename is atomic within one file system only.
+        if staging is not None and _device(staging) != _device(target.parent):
+            problems.append(f"--staging {str(staging)!r} is on another file system than {str(output.target)!r}")
+
+
+def _device(path: Path) -> int:
+    """The file system of a folder, or of the nearest one above it that exists."""
+    path = Path(os.path.abspath(path))
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return os.stat(path).st_dev
+
+
+__all__ = ["Output", "SETTINGS", "Settings", "SettingsError", "parse_settings"]

@@ -1,0 +1,127 @@
+"""What the HTTP endpoint answers: one line for each path. Nothing here changes anything."""
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from membership.session import Membership
+from membership.render.explanation import explain_text
+from sidecar.health import GateKeeper, Report, check_live, check_ready, check_started
+from sidecar.metrics import Metrics
+from sidecar.publishers import PublisherStatus
+from sidecar.publishers.http import Newest
+from sidecar.web.members import Members
+from sidecar.web.page import render_page
+from sidecar.web.problems import Problem, render_problem
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the answers are made from."""
+
+    membership: Membership
+    newest: Newest
+    gate: GateKeeper
+    metrics: Metrics
+    outputs: Callable[[], Sequence[PublisherStatus]]
+    stale_after: float
+    version: str
+    verdict: Callable[[], dict[str, str]]
+
+
+def make_app(view: View) -> Starlette:
+    """The ASGI application."""
+    members = Members(view.membership, view.newest, view.metrics.published)
+
+    async def page(request: Request) -> Response:
+        return Response(render_page(view.membership.current(), _ready(view), view.gate.state), media_type="text/html")
+
+    async def explain(request: Request) -> Response:
+        return _explain(view, request)
+
+    async def livez(request: Request) -> Response:
+        return _probe(check_live(view.membership), request)
+
+    async def readyz(request: Request) -> Response:
+        return _probe(_ready(view), request)
+
+    async def startupz(request: Request) -> Response:
+        return _probe(check_started(view.gate.state), request)
+
+    async def metrics(request: Request) -> Response:
+        return Response(view.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def verify(request: Request) -> Response:
+        return _json(view.verdict())
+
+    async def version(request: Request) -> Response:
+        return _json({"version": view.version, "python": platform.python_version()})
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/members", members.get),
+            Route("/members/stream", members.stream),
+            Route("/explain", explain),
+            Route("/livez", livez),
+            Route("/healthz", livez),
+            Route("/readyz", readyz),
+            Route("/startupz", startupz),
+            Route("/metrics", metrics),
+            Route("/verify", verify),
+            Route("/version", version),
+        ],
+        exception_handlers={HTTPException: _refuse},
+    )
+
+
+def _ready(view: View) -> Report:
+    verdict = view.verdict()
+    text = f"{verdict['verdict']}: {verdict['reason']}"
+    return check_ready(view.membership, view.outputs(), view.stale_after, text)
+
+
+def _probe(report: Report, request: Request) -> Response:
+    verbose = "verbose" in request.query_params
+    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    return Response(report.text(verbose=verbose), 200 if report.ok else 503, headers, "text/plain")
+
+
+def _explain(view: View, request: Request) -> Response:
+    snapshot, entries = view.membership.current(), view.membership.explain()
+    format = request.query_params.get("format", "json")
+    if format == "text":
+        return Response(explain_text(snapshot.unknown_services, entries), media_type="text/plain")
+    if format != "json":
+        problem = Problem(400, f"format {format[:40]!r} is none of json, text")
+        return render_problem(request, problem, {})
+    return _json(
+        {
+            "generation": snapshot.generation,
+            "epoch": snapshot.epoch,
+            "synced": snapshot.synced,
+            "source": snapshot.source,
+            "services": snapshot.services,
+            "unknown_services": snapshot.unknown_services,
+            "addresses": [asdict(entry) for entry in entries],
+        }
+    )
+
+
+def _json(content: object) -> Response:
+    return Response(msgspec.json.encode(content), headers={"Cache-Control": "no-cache"}, media_type="application/json")
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """Unknown paths and wrong methods, which starlette raises."""
+    assert isinstance(error, HTTPException)
+    details = {404: "there is no such path here", 405: "only GET and HEAD: nothing here can be changed"}
+    problem = Problem(error.status_code, details.get(error.status_code, error.detail))
+    return render_problem(request, problem, error.headers or {})
