@@ -42,7 +42,11 @@ def connect(
     """
     env = os.environ if environ is None else environ
     problems = _missing({"token file": token_file, "CA file": ca_file, "kubeconfig": kubeconfig})
-    problems += _url_problems(server)
+    if server is not None:
+        try:
+            check_url(server)
+        except ValueError as error:
+            problems.append(f"server: {error}")
     if problems:
         raise SettingsError(problems)
     in_cluster = _in_cluster_url(env)
@@ -155,13 +159,12 @@ def _missing(files: Mapping[str, str | Path | None]) -> list[str]:
     return [f"{what} {str(name)!r} does not exist" for what, name in files.items() if name and not Path(name).exists()]
 
 
-def _url_problems(server: str | None) -> list[str]:
-    if server is None:
-        return []
+def check_url(server: str) -> None:
+    """Raises ValueError for what is no URL of an API server."""
     try:
         url = urlsplit(server)
         if url.scheme in ("http", "https") and url.hostname and url.port != 0 and not re.search(r"\s", server):
-            return []
+            return
     except ValueError:
         pass
-    return [f"server {server!r} is not a URL such as https://10.96.0.1:443"]
+    raise ValueError(f"{server!r} is not a URL such as https://10.96.0.1:443")

@@ -280,6 +280,8 @@ class Follower:
         """One log line for each change of state, and one a minute while a problem lasts."""
         with self._shared.lock:
             status, now = self.status, self._shared.clock()
+            if status.problem is None and not self.listed_once:
+                return  # nothing is known yet, neither good nor bad
         text = str(status.problem or "")
         kind = type(status.problem).__name__ if status.problem else f"{status.source} {status.watching}"
         known, since, times = self._reported

@@ -113,6 +113,16 @@ class ApiServer:
                 raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectAccessReview'")
             return status.get("allowed") is True
 
+    def whoami(self) -> str:
+        """Our user name, by SelfSubjectReview (since 1.28; NotFound before)."""
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        with _naming(self.url, "review ourselves"):
+            answer = self._json("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+            try:
+                return str(answer["status"]["userInfo"]["username"])
+            except (KeyError, TypeError) as error:
+                raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectReview'") from error
+
     def version(self) -> str:
         """The server's gitVersion."""
         with _naming(self.url, "get /version"):

@@ -300,7 +300,7 @@ class Reflector:
     def failed(self, error: errors.ApiError, now: float) -> None:
         """The action of `next`, or the stream it opened, failed."""
         cause = _CAUSES[type(error)]
-        self.problem = error
+        before, self.problem = self.problem, error
         if self._step is Step.WATCH:
             self._lasted(now)
             self.watch_restarts[cause] += 1
@@ -314,6 +314,8 @@ class Reflector:
             self._faults = 0
             self._step, self._cause = Step.LIST, cause
         self._follow(self._step, cause, now, error.retry_after)
+        if cause is Cause.UNAUTHORIZED and self._not_before <= now:
+            self.problem = before  # the token may have been replaced: the retry tells
 
     def verification(self) -> List:
         """The list to ask for beside the stream when `verify_at` has come."""
@@ -365,8 +367,8 @@ class Reflector:
             self.refusals["slices"] = error
             self._slices_again_at = again
             self.resource = Resource.ENDPOINTS
+            self.problem = None  # one only when Endpoints are refused as well
             if self._holds is Resource.ENDPOINTS:  # this was the question whether slices are allowed by now
-                self.problem = None
                 self._step = Step.WATCH if self._watch_again_at is None else Step.LIST
                 self._cause, self._not_before = Cause.POLL, now
                 return

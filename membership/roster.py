@@ -3,7 +3,7 @@
 Two things are kept. The reading of each slice, so that an event costs the endpoints of the slices that changed and not
 of all. And a member that vanished from the slices without ever having been seen terminating: when the endpointslice
 controller moves a pod between two slices it writes them one after the other, and the removal may come first
-(watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment and holds nothing.
+(watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment: it has no holds.
 """
 
 from collections.abc import Iterable

@@ -14,7 +14,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from membership.errors import ApiError, MembershipTimeout, SettingsError
+from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
 from membership.follower import Follower, NamespaceStatus, Shared
 from membership.kube import ApiServer
 from membership.members import FAMILIES, Rules
@@ -156,14 +156,18 @@ class Membership:
         with self._lock:
             return self._snapshot()
 
-    def wait(self, minimum: int = 1, timeout: float | None = None) -> Snapshot:
+    def wait(self, minimum: int = 1, timeout: float | None = None, *, refusal_is_final: bool = False) -> Snapshot:
         """Wait until the list is synced and has at least `minimum` members; `timeout` in seconds, None is for ever.
 
-        Raises MembershipTimeout, whose `cause` is the API server's last error where there was one.
+        Raises MembershipTimeout, whose `cause` is the API server's last error where there was one. Permissions may be
+        granted while we wait; where `refusal_is_final`, Unauthorized and Forbidden are raised at once instead.
         """
         until = math.inf if timeout is None else self._clock() + timeout
         with self._lock:
             while not (self._synced and len(self._list.members) >= minimum):
+                problem = self._problem()
+                if refusal_is_final and isinstance(problem, (Forbidden, Unauthorized)):
+                    raise problem
                 remaining = until - self._clock()
                 if remaining <= 0 or self._stopped.is_set():
                     raise self._timeout(minimum, timeout)
@@ -186,6 +190,11 @@ class Membership:
                 self._lock.wait()
             return None if self._stopped.is_set() else Publication(self._snapshot(), self._read_at)
 
+    def wait_newer(self, generation: int, timeout: float) -> bool:
+        """Wait for a list newer than `generation`, at most `timeout` seconds; whether there is one."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._generation > generation or self._stopped.is_set(), timeout)
+
     def subscribe(self, callback: Callable[[Publication], None]) -> None:
         """Call back for each new list, on the thread that read it: `callback` must return at once."""
         with self._lock:
@@ -206,7 +215,11 @@ class Membership:
     @property
     def problem(self) -> ApiError | None:
         """What keeps a namespace from being followed at this moment; None while all is well."""
-        return next((status.problem for status in self.status() if status.problem), None)
+        with self._lock:
+            return self._problem()
+
+    def _problem(self) -> ApiError | None:
+        return next((follower.status.problem for follower in self._followers if follower.status.problem), None)
 
     def requests_by_code(self) -> dict[str, int]:
         """Requests to the API server so far, by HTTP status; "error" counts those that got none."""
@@ -234,9 +247,7 @@ class Membership:
                 ),
                 read_at,
             )
-        elif self._fallback is not None and (
-            read_at >= self._started_at + FALLBACK_AFTER or any(follower.status.problem for follower in self._followers)
-        ):
+        elif self._fallback is not None and (read_at >= self._started_at + FALLBACK_AFTER or self._problem()):
             self._publish(_List(self._fallback.members, self._fallback.unknown_services), read_at)
         self._lock.notify_all()
 
@@ -281,7 +292,7 @@ class Membership:
         return max((status.source for status in statuses), key=SOURCES.index)
 
     def _timeout(self, minimum: int, timeout: float | None) -> MembershipTimeout:
-        problem = next((follower.status.problem for follower in self._followers if follower.status.problem), None)
+        problem = self._problem()
         here = f"{len(self._list.members)} of at least {minimum} members" if self._synced else "no list"
         within = "before closing" if timeout is None or self._stopped.is_set() else f"within {timeout:g} s"
         return MembershipTimeout(f"{here} {within}" + (f": {problem}" if problem else ""), problem)

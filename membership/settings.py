@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from membership.access import connect
+from membership.access import check_url, connect
 from membership.errors import SettingsError
 from membership.gate import GateRules
 from membership.kube import ApiServer
@@ -245,14 +245,14 @@ def read(reader: Reader, environ: Environ) -> Settings:
     server = ApiServer("")
     try:
         server = connect(
-            reader.text("server"),
+            reader.parse("server", _url, None),
             token=(environ.get(TOKEN) or "").strip() or None,
-            token_file=reader.text("token-file"),
+            token_file=reader.parse("token-file", _file, None),
             username=environ.get(USERNAME) or None,
             password=environ.get(PASSWORD) or None,
-            ca_file=reader.text("ca-file"),
+            ca_file=reader.parse("ca-file", _file, None),
             insecure_skip_tls_verify=skip,
-            kubeconfig=reader.text("kubeconfig"),
+            kubeconfig=reader.parse("kubeconfig", _file, None),
             context=reader.text("context"),
             namespace=namespace,
             environ=environ,
@@ -329,6 +329,18 @@ def _on_timeout(text: str) -> Literal["start", "fail"]:
 def _name(text: str) -> str | None:
     if not is_name(text):
         raise ValueError(f"{text!r} is not a namespace such as wso2")
+    return text
+
+
+def _url(text: str) -> str | None:
+    check_url(text)
+    return text
+
+
+def _file(text: str) -> str | None:
+    # A list of files is allowed for kubeconfigs only, and there in the variable that kubectl reads, not here.
+    if not os.path.isfile(text):
+        raise ValueError(f"{text!r} does not exist" if not os.path.exists(text) else f"{text!r} is not a file")
     return text
 
 

@@ -218,6 +218,8 @@ def _named_errors() -> Iterator[None]:
         raise Silent("no answer in time") from error
     except ssl.SSLCertVerificationError as error:
         raise Unreachable(f"the server's certificate is not accepted: {error.verify_message}") from error
+    except ConnectionRefusedError as error:
+        raise Unreachable("nothing listens there: connection refused") from error
     except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError) as error:
         raise Unreachable(f"the connection was cut: {error}") from error
     except socket.gaierror as error:

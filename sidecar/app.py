@@ -11,13 +11,14 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from membership.files import FileWriter
 from membership.gate import Gate
 from membership.names import parse_services
 from membership.session import Membership, Publication
 from sidecar.health import GateKeeper
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
-from sidecar.publishers.file import FilePublisher, FileWriter
+from sidecar.publishers.file import FilePublisher
 from sidecar.publishers.hook import HookPublisher
 from sidecar.publishers.http import HttpServer, Newest, bind
 from sidecar.publishers.state import StatePublisher, load_state

@@ -10,7 +10,7 @@ _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
 def create_namespace(plane: ControlPlane, name: str) -> Json:
-    """A namespace that pods can be created in at once. There is no namespace controller: it is never deleted."""
+    """A namespace that takes pods at once. No namespace controller runs: it is never deleted."""
     namespace = plane.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     # Pods are refused until the account "default" is there. The controller makes it too, only later.
     create_service_account(plane, name, "default")
@@ -29,7 +29,7 @@ def create_service_account(plane: ControlPlane, namespace: str, name: str) -> Js
 
 
 def create_node(plane: ControlPlane, name: str, *, zone: str | None = None) -> Json:
-    """A node, in `zone` if named; the one that is there, if it is. `Kubelet` makes the nodes it runs pods on."""
+    """A node, in `zone` if named; the one that is there, if it is. `Kubelet` makes those it needs."""
     labels = {"kubernetes.io/hostname": name, **({"topology.kubernetes.io/zone": zone} if zone else {})}
     try:
         return plane.request("POST", "/api/v1/nodes", {"metadata": {"name": name, "labels": labels}})
@@ -50,11 +50,11 @@ def create_service(
     publish_not_ready: bool = False,
     families: Sequence[str] = (),
 ) -> Json:
-    """A Service for the pods with all labels of `selector` (None: a Service without selector, nobody makes slices).
+    """A Service for the pods with all labels of `selector`; with None nobody makes slices for it.
 
-    `ports` maps port names to target ports: a number, or the name of a container port (`Kubelet.run(ports=...)`).
-    None gives a headless Service without ports, another one port 80. A single port may be named "". `families` is
-    ("IPv4",), ("IPv6",) or both; both are dual stack.
+    `ports` maps port names to target ports: a number, or a container port's name (`Kubelet.run(ports=...)`).
+    None gives a headless Service without ports, another one port 80. A single port may be named "".
+    `families` is ("IPv4",), ("IPv6",) or both; both are dual stack.
     """
     if ports is None:
         ports = {} if headless else {"": 80}
@@ -81,7 +81,7 @@ def create_service(
 
 
 def delete_service(plane: ControlPlane, namespace: str, name: str, *, slices: bool = True) -> None:
-    """Delete a Service. No garbage collector runs: `slices` are deleted here, as it would do a little later."""
+    """Delete a Service. No garbage collector runs, so its `slices` are deleted here, or stay."""
     plane.request("DELETE", f"/api/v1/namespaces/{namespace}/services/{name}")
     if slices:
         plane.request(
@@ -118,7 +118,7 @@ def wait_endpoints(
     ready: bool | None = None,
     timeout: float = 20,
 ) -> list[Json]:
-    """Return the endpoints once there are exactly `count`, counting only those with `ready` unless it is None."""
+    """The endpoints, once there are exactly `count`; only those with this `ready`, unless it is None."""
 
     def look() -> tuple[list[Json]] | None:
         found = [
@@ -141,7 +141,7 @@ def grant(
     account_namespace: str | None = None,
     timeout: float = 10,
 ) -> None:
-    """Allow `rules` (PolicyRules of a Role) in `namespace` to an account, instead of what this function gave before.
+    """Allow `rules` (PolicyRules of a Role) in `namespace` to an account, in place of those granted before.
 
     The account lives in `account_namespace`, `namespace` by default. Returns when the server applies it.
     """

@@ -1,7 +1,6 @@
-"""The programs of one control plane: in which order they start, and when they are up."""
+"""The programs of one control plane: in which order they start, and when it is ready."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,18 +16,12 @@ class StartFailed(Exception):
 
 
 class Components:
-    """The programs that `commands` names, in the order they start in; their logs go to `directory`.
-
-    `checks` say of a component whether it is up; without one, running is enough.
-    """
+    """The programs that `commands` names; their logs go to `directory`. `is_ready` asks the API server."""
 
     def __init__(
-        self,
-        commands: Mapping[Component, list[str]],
-        directory: Path,
-        checks: Mapping[Component, Callable[[], bool]],
+        self, commands: Mapping[Component, list[str]], directory: Path, is_ready: Callable[[], bool]
     ) -> None:
-        self._checks = checks
+        self._is_ready = is_ready
         self._programs = {
             name: Program(name, command, directory / f"{name}.log", choose_environment())
             for name, command in commands.items()
@@ -42,33 +35,35 @@ class Components:
         return self._programs[name]
 
     def start_all(self, timeout: float) -> None:
-        """Start what does not run, each once the one before is up. StartFailed after `timeout` seconds."""
-        # In turn, not at once: kube-controller-manager gives up for good if the API server does not answer within
-        # 10 s, and kube-apiserver that finds no etcd waits longer than etcd takes to start.
-        deadline = time.monotonic() + timeout
-        for name, program in self._programs.items():
-            if program.pid is None:
-                program.start()
-            self.wait_up(name, deadline - time.monotonic())
+        """Start all and return when the API server is ready. StartFailed after `timeout` seconds."""
+        first = [program for name, program in self._programs.items() if name != "kube-controller-manager"]
+        for program in first:
+            program.start()
+        self._wait_ready(first, timeout)
+        # Not earlier: it gives up for good if the API server does not answer within 10 s.
+        if "kube-controller-manager" in self._programs:
+            self._programs["kube-controller-manager"].start()
 
-    def wait_up(self, name: Component, timeout: float) -> None:
-        """Return when `name` is up. StartFailed if it ended, or after `timeout` seconds."""
-        program, check = self._programs[name], self._checks.get(name)
-
-        def look() -> bool:
-            if program.pid is None:
-                raise StartFailed(_describe(program, "ended"))
-            return check is None or check()
-
-        try:
-            wait_for(look, timeout=timeout)
-        except TimeoutError as late:
-            raise StartFailed(_describe(program, f"is not ready after {timeout:.0f} s")) from late
+    def wait_ready(self, timeout: float) -> None:
+        """Return when the API server is ready. StartFailed if it ended, or after `timeout` seconds."""
+        self._wait_ready([self._programs["kube-apiserver"]], timeout)
 
     def kill_all(self) -> None:
         """SIGKILL to all, the last started first, stopped ones too; returns when they are gone."""
         for program in reversed(self._programs.values()):
             program.kill()
+
+    def _wait_ready(self, needed: Sequence[Program], timeout: float) -> None:
+        def look() -> bool:
+            for program in needed:
+                if program.pid is None:
+                    raise StartFailed(_describe(program, "ended"))
+            return self._is_ready()
+
+        try:
+            wait_for(look, timeout=timeout)
+        except TimeoutError as late:
+            raise StartFailed(_describe(needed[-1], f"is not ready after {timeout:g} s")) from late
 
 
 def _describe(program: Program, what: str) -> str:

@@ -1,11 +1,8 @@
 """Calls to etcd's JSON gateway: https://etcd.io/docs/v3.6/dev-guide/api_grpc_gateway/"""
 
 import base64
-import json
 
-import urllib3
-
-from testbed.rest import Json, RequestFailed, RestClient
+from testbed.rest import Json, RestClient
 
 # The key that kube-apiserver's own compactor writes; every server watches it to forget cached old lists.
 _COMPACT_KEY = "compact_rev_key"
@@ -17,21 +14,14 @@ class EtcdClient:
     def __init__(self, port: int) -> None:
         self._rest = RestClient("127.0.0.1", port)
 
-    def is_healthy(self) -> bool:
-        """Whether it has a leader and takes writes."""
-        try:
-            return bool(json.loads(self._rest.call("GET", "/health", timeout=1))["health"] == "true")
-        except (urllib3.exceptions.HTTPError, RequestFailed):
-            return False
-
     def put(self, key: str, value: str) -> int:
         """Write a key; the revision of the store after it, which Kubernetes calls resourceVersion."""
         answer = self._rest.request("POST", "/v3/kv/put", {"key": _encode(key), "value": _encode(value)})
         return _revision(answer)
 
     def compact(self) -> int:
-        """Compact so far that a watch from any revision handed out before this call is refused; that revision."""
-        # A watch from R asks etcd for R+1 and is refused only if R+1 is *below* the compacted revision: write twice.
+        """Compact so far that a watch from any revision handed out before is refused; the compacted one."""
+        # A watch from R asks etcd for R+1, which is refused only *below* the compacted revision: write twice.
         self.put("testbed/tick", "1")
         revision = self.put("testbed/tick", "2")
         self.put(_COMPACT_KEY, str(revision))

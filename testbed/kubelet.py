@@ -1,4 +1,4 @@
-"""The kubelet's part without a kubelet: pods that run, get ready, terminate and go, as far as the API can tell."""
+"""The kubelet's part without a kubelet: pods that run, get ready, terminate and go, as the API sees it."""
 
 import ipaddress
 import os
@@ -41,7 +41,7 @@ class Kubelet:
         ports: Mapping[str, int] | None = None,
         finalizer: bool = False,
     ) -> Json:
-        """A running pod at `address` (and `addresses` of the other family) on `node`; the Pod as the server has it.
+        """A running pod at `address` (and `addresses`, the other family's) on `node`; the Pod.
 
         `node` is made if need be, in the zone "zone-" + its name. `ports` are named container ports. With
         `finalizer` even a pod deleted by force stays, terminating, until `gone`.
@@ -109,7 +109,7 @@ class Kubelet:
         self._delete(namespace, name, grace_seconds)
 
     def gone(self, namespace: str, name: str) -> None:
-        """End it: the Pod object disappears, whether `terminate` was called before or not. No error if it has."""
+        """End it: the Pod object disappears, with or without `terminate` before. No error if it has."""
         try:
             self._plane.request("PATCH", f"{_pods(namespace)}/{name}", {"metadata": {"finalizers": None}})
             self._delete(namespace, name, 0)
@@ -131,9 +131,9 @@ class Kubelet:
         seconds: int = 3600,
         token: str | None = None,
     ) -> Path:
-        """Put token, ca.crt and namespace into `directory`, as at /var/run/secrets/kubernetes.io/serviceaccount.
+        """Put token, ca.crt and namespace into `directory`, as /var/run/secrets/kubernetes.io/serviceaccount.
 
-        Call it again to rotate: as the real kubelet does, the files are links into a folder that is swapped at once.
+        Call it again to rotate: as with the real kubelet the files are links into a folder that is swapped.
         A `token` (see `ControlPlane.short_token`) is taken in place of a new one. `directory`.
         """
         content = {

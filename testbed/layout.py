@@ -1,4 +1,4 @@
-"""Where a control plane keeps its files and listens, and how its three programs are called. No I/O but port probing."""
+"""Where a control plane keeps its files, where it listens, and how its three programs are called."""
 
 import os
 import random
@@ -76,8 +76,8 @@ class Layout:
 def find_free_ports(count: int) -> list[int]:
     """`count` ports nobody listens on, from below the kernel's ephemeral range.
 
-    A port from inside that range can be taken as the source port of any connection while our program is down for a
-    restart, even by a client that tries to reach it (TCP then connects the client to itself).
+    A port from inside that range can become the source port of any connection while our program is down for a
+    restart, even that of a client which tries to reach it (TCP then connects the client to itself).
     """
     first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     upper = first_ephemeral if first_ephemeral > 12000 else 32768
@@ -117,7 +117,7 @@ def etcd_command(binary: str, at: Layout, extra: Sequence[str]) -> list[str]:
         "heartbeat-interval": "20",
         "election-timeout": "200",
         "log-level": "warn",
-        # As kubeadm does: bookmarks of quiet resources follow etcd's progress instead of standing still for 10 min.
+        # As kubeadm does: bookmarks of quiet resources follow etcd's progress, every 10 min by default.
         "watch-progress-notify-interval": "5s",
     }
     return _command(binary, "etcd", flags, extra)

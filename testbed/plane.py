@@ -3,8 +3,8 @@
     with ControlPlane.start(directory) as plane:
         plane.request("GET", "/api/v1/namespaces/default")
 
-One etcd, one kube-apiserver (RBAC, TLS, watch cache), one kube-controller-manager: unchanged upstream programs
-on loopback. Nothing of it outlives the `with`, nor the process.
+One etcd, one kube-apiserver (RBAC, TLS, watch cache), one kube-controller-manager: unchanged upstream
+programs on loopback. Nothing of it outlives the `with`, nor the process.
 """
 
 import contextlib
@@ -59,9 +59,7 @@ class ControlPlane:
             commands["kube-controller-manager"] = layout.controller_manager_command(binary, at)
         self._etcd = EtcdClient(at.etcd_port)
         self._rest: RestClient | None = None
-        self._components = Components(
-            commands, at.directory, {"etcd": self._etcd.is_healthy, "kube-apiserver": self._is_ready}
-        )
+        self._components = Components(commands, at.directory, self._is_ready)
 
     @classmethod
     def start(
@@ -74,10 +72,11 @@ class ControlPlane:
         controllers: bool = True,
         timeout: float = 60.0,
     ) -> "ControlPlane":
-        """A running, ready control plane that keeps all its files in `directory` (made if need be, else empty).
+        """A running, ready control plane with all its files in `directory` (made if need be, else empty).
 
         The flags are added to ours and win over them. BuildFailed without a binary and a way to build it.
         StartFailed if a program ends or is not ready after `timeout` seconds; nothing is left running then.
+        The controllers start last and take some 0.3 s more: wait for what they make.
         """
         binary = build_binary()
         directory.mkdir(parents=True, exist_ok=True)
@@ -98,7 +97,7 @@ class ControlPlane:
             raise
         return plane
 
-    # -- questions ---------------------------------------------------------------------------------------------
+    # -- questions --------------------------------------------------------------------------------
 
     def request(
         self, method: str, path: str, body: Json | None = None, content_type: str | None = None
@@ -136,8 +135,8 @@ class ControlPlane:
     def short_token(self, namespace: str, service_account: str, seconds: float) -> str:
         """A token as TokenRequest gives, but refused `seconds` (rounded up) from now; signed here.
 
-        The server remembers a token it accepted for 10 s, so one in use is refused up to 10 s later. The `exp` in
-        it lies in the past: the server allows 60 s for wrong clocks.
+        The server remembers a token it accepted for 10 s, so one in use is refused up to 10 s later. Its
+        `exp` is 60 s before that: the server allows as much for wrong clocks.
         """
         account = self.request("GET", f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}")
         return sign_token(self._at.signing_key.read_bytes(), account, layout.ISSUER, seconds)
@@ -153,17 +152,17 @@ class ControlPlane:
     def open_watches(self, resource: str, *, scope: str = "namespace") -> int:
         """How many watches of `resource` (plural) are open now that are confined to a namespace.
 
-        The controllers' own watches are of `scope` "cluster". A closed connection is seen within milliseconds.
+        The controllers' own watches are of `scope` "cluster". A closed connection counts for some 30 ms more.
         """
         labels = {"verb": "WATCH", "resource": resource, "scope": scope}
         return int(sum_samples(self.metrics(), "apiserver_longrunning_requests", **labels))
 
     def count_requests(self, resource: str, *, verb: str | None = None, scope: str = "namespace") -> int:
-        """How many requests for `resource` (verb LIST, WATCH, ... or all) ended since the API server started."""
+        """How many requests for `resource` (LIST, WATCH, ... or all) ended since the API server started."""
         labels = {"resource": resource, "scope": scope, **({"verb": verb} if verb else {})}
         return int(sum_samples(self.metrics(), "apiserver_request_total", **labels))
 
-    # -- faults ------------------------------------------------------------------------------------------------
+    # -- faults -----------------------------------------------------------------------------------
 
     def kill(self, name: Component, signal: signal.Signals = signal.SIGKILL) -> None:
         """Send `signal` to a component; after an ending one, return when it is gone. SIGSTOP hangs it."""
@@ -176,16 +175,16 @@ class ControlPlane:
     def restart(self, name: Component, *, timeout: float = 60.0) -> None:
         """Kill a component with SIGKILL, start it, and wait until the API server is ready again.
 
-        The API server's history starts anew, but a resourceVersion that is still the newest one stays good: for
-        a sure 410 take `expire_history`.
+        The API server's history starts anew, but a resourceVersion that is still the newest one stays good:
+        for a sure 410 take `expire_history`.
         """
         self.kill(name)
         self.start_component(name)
         self.wait_ready(timeout)
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Return when the API server's /readyz says ok. StartFailed if it ended, or after `timeout` seconds."""
-        self._components.wait_up("kube-apiserver", timeout)
+        """Return when the API server's /readyz says ok. StartFailed if it ended, or after `timeout`."""
+        self._components.wait_ready(timeout)
 
     def compact(self) -> int:
         """Compact etcd: it forgets every revision handed out before this call. The compacted revision.
@@ -196,9 +195,9 @@ class ControlPlane:
         return self._etcd.compact()
 
     def expire_history(self, *, timeout: float = 60.0) -> int:
-        """Make every resourceVersion handed out before this call a 410, by compaction and an API server restart.
+        """Make every resourceVersion handed out so far a 410, by compaction and an API server restart.
 
-        For about 2 s there is no server and open watches are cut. The compacted revision.
+        For about 2 s there is no server, and open watches are cut. The compacted revision.
         """
         self.kill("kube-apiserver")
         # While the server is down, so that no bookmark brings a newer version to anyone in between.
@@ -219,16 +218,16 @@ class ControlPlane:
         return copy
 
     def restore(self, snapshot: Path, *, timeout: float = 60.0) -> None:
-        """Stop all, put the data of `snapshot` back, start all: resourceVersions go back, as after a disaster."""
+        """Stop all, put `snapshot` back, start all: resourceVersions go back, as after a disaster."""
         self._components.kill_all()
         shutil.rmtree(self._at.etcd_data)
         _copy_folder(snapshot, self._at.etcd_data)
         self._components.start_all(timeout)
 
     def rotate_authority(self) -> None:
-        """Replace the CA and the server's certificate; `ca_file` and kubeconfigs that name it hold the new one only.
+        """Replace the CA and the server's certificate; `ca_file` then holds the new CA alone.
 
-        Returns when new connections get the new certificate. Open connections stay; the server is not restarted.
+        Returns when new connections get the new certificate. Open ones stay; the server is not restarted.
         """
         self._write_certificates()
         self.wait_ready()
@@ -251,7 +250,7 @@ class ControlPlane:
     ) -> None:
         self.close()
 
-    # -- inside ------------------------------------------------------------------------------------------------
+    # -- inside -----------------------------------------------------------------------------------
 
     def _write_files(self) -> None:
         self._at.token_file.write_text(f'{self.admin_token},admin,admin,"system:masters"\n')

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-# PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process. Every child is therefore started by
+# PR_SET_PDEATHSIG fires when the *thread* that forked ends, not the process. So every child is started by
 # this one thread, which lives until the interpreter exits, whichever thread of a test asked for it.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="testbed-spawner")
 _ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -15,7 +15,7 @@ _ENDING = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 class Program:
     """`command` as a process in a session of its own, its output appended to `log_file`.
 
-    It is killed by the kernel when this process dies. Start and kill as often as wanted, from one thread at a time.
+    The kernel kills it when this process dies. Start and kill as often as wanted, from one thread at a time.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Program:
         self._process = _spawner.submit(self._spawn).result()
 
     def kill(self, sig: signal.Signals = signal.SIGKILL, *, timeout: float = 20.0) -> None:
-        """Send `sig`; after an ending one, return when it has ended, by SIGKILL if it took over `timeout` seconds.
+        """Send `sig`; after an ending one, return when it has ended, by SIGKILL after `timeout` seconds.
 
         Nothing happens if it does not run.
         """

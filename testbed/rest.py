@@ -12,7 +12,7 @@ _PATCH_TYPE = "application/merge-patch+json"
 
 
 class RequestFailed(Exception):
-    """The server answered with 400 or more. `status` is the code, `reason` the Status object's reason or ""."""
+    """The server answered with 400 or more. `status` is the code, `reason` the Status object's, or ""."""
 
     def __init__(self, request: str, status: int, body: bytes) -> None:
         self.request = request
@@ -47,7 +47,7 @@ class RestClient:
         content_type: str | None = None,
         timeout: float = 30,
     ) -> bytes:
-        """The body of the answer. RequestFailed from 400 on, urllib3's HTTPError without an answer; never retried."""
+        """The body of the answer. RequestFailed from 400 on, urllib3's HTTPError without one. No retries."""
         headers = {**self._pool.headers, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type or (

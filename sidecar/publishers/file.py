@@ -1,72 +1,9 @@
-"""Files, replaced whole: whoever reads one sees the list before or the list after, never a part."""
+"""`--out`: one file for each, rendered from the newest list."""
 
-import os
-import stat
-import tempfile
-from pathlib import Path
-
-from membership.errors import PublishError
+from membership.files import FileWriter
 from membership.render import FORMATS
 from membership.session import Membership, Publication
 from sidecar.publishers.worker import Published, Worker
-
-FILE_MODE, FOLDER_MODE = 0o644, 0o755
-"""The reader's uid is seldom ours: WSO2 images run as 802, 10001 or 10802, usually without an fsGroup."""
-TEMPORARY = ".membership-"
-
-
-class FileWriter:
-    """Keeps one file equal to what it is given."""
-
-    def __init__(self, target: Path, staging: Path | None) -> None:
-        self._target = Path(os.path.abspath(target))
-        self._staging = Path(os.path.abspath(staging)) if staging else self._target.parent
-        self._prefix = f"{TEMPORARY}{self._target.name}-"
-
-    def write(self, content: bytes) -> None:
-        """Make the file hold `content`; unchanged bytes are not rewritten. Raises PublishError, the file untouched."""
-        try:
-            if self._current() == content:
-                return
-            for folder in (self._target.parent, self._staging):
-                _make_folder(folder)
-            self._replace(content)
-        except OSError as error:
-            raise PublishError(f"cannot write {self._target}: {error.strerror or error}") from error
-
-    def remove_leftovers(self) -> None:
-        """Remove temporary files of an earlier run that was killed while writing."""
-        try:
-            for leftover in self._staging.glob(f"{self._prefix}*"):
-                leftover.unlink(missing_ok=True)
-        except OSError:
-            pass  # it costs a few bytes; a folder we cannot write to is told by the next write
-
-    def _current(self) -> bytes | None:
-        try:
-            mode = os.lstat(self._target).st_mode
-        except FileNotFoundError:
-            return None
-        if stat.S_ISLNK(mode):
-            raise PublishError(f"cannot write {self._target}: it is a symbolic link; name the file it points to")
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
-            raise PublishError(f"cannot write {self._target}: it is {kind}; name a file")
-        return self._target.read_bytes()
-
-    def _replace(self, content: bytes) -> None:
-        descriptor, temporary = tempfile.mkstemp(prefix=self._prefix, dir=self._staging)
-        try:
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fchmod(descriptor, FILE_MODE)
-                os.fsync(descriptor)
-            os.rename(temporary, self._target)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_folder(self._target.parent)
 
 
 class FilePublisher(Worker):
@@ -86,24 +23,3 @@ class FilePublisher(Worker):
             return False
         self._writer.write(content)
         return True
-
-
-def _make_folder(folder: Path) -> None:
-    """Like mkdir -p, but readable for others whatever the umask says."""
-    if folder.is_dir():
-        return
-    _make_folder(folder.parent)
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        return
-    os.chmod(folder, FOLDER_MODE)
-
-
-def _sync_folder(folder: Path) -> None:
-    """After a power loss the rename is there, too."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 
 from membership.errors import PublishError
+from membership.files import FileWriter
 from membership.model import Member, Snapshot
 from membership.session import Fallback, Membership, Publication
-from sidecar.publishers.file import FileWriter
 from sidecar.publishers.worker import Published, Worker
 
 log = logging.getLogger("sidecar")

@@ -1,0 +1,114 @@
+"""`membership check`: may we do what we need to do, and if not, what has to be applied."""
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from membership.errors import ApiError, NotFound, Rejected
+from membership.kube import ApiServer
+from membership.names import parse_services
+from membership.wire import Resource
+
+VERBS = ("list", "watch")
+ROLE = "membership"
+
+
+@dataclass(frozen=True, slots=True)
+class AccessReport:
+    """`text`: findings as comments, then the YAML of what is missing; `ok` where nothing is."""
+
+    ok: bool
+    text: str
+
+
+def check_access(server: ApiServer, services: Iterable[str], source: str) -> AccessReport:
+    """Ask the API server, permission by permission. Raises ApiError where it cannot be asked."""
+    namespaces = sorted({namespace for namespace, _ in parse_services(services, server.namespace)})
+    wanted = Resource.ENDPOINTS if source == "endpoints" else Resource.ENDPOINTSLICES
+    lines = [f"ok: server {server.url} ({server.origin}), {server.version()}"]
+    if not server.url.startswith("https:"):
+        lines.append("warning: the connection is not encrypted")
+    elif server.tls.skip_verify:
+        lines.append("warning: the server's certificate is not verified")
+    else:
+        lines.append(f"ok: the server's certificate is signed by {server.tls.ca_file or 'an authority of this system'}")
+    account = find_account(server)
+    lines.append(f"ok: we are {account}" if account else "warning: the server does not say who we are")
+    manifests = []
+    for namespace in namespaces:
+        missing = [verb for verb in VERBS if not server.may(verb, wanted, namespace)]
+        for verb in VERBS:
+            state = "missing" if verb in missing else "ok"
+            lines.append(f"{state}: {verb} {wanted.qualified} in namespace {namespace}")
+        if missing:
+            lines.append(_describe_fallback(server, wanted, namespace, missing, source))
+            manifests.append(render_role(namespace, wanted, account))
+    comments = "".join(f"# {line}\n" for line in lines)
+    return AccessReport(not manifests, comments + "---\n".join(manifests))
+
+
+def find_account(server: ApiServer) -> str | None:
+    """Our user name as the API server sees it, `system:serviceaccount:NAMESPACE:NAME` for a service account."""
+    try:
+        return server.whoami()
+    except (NotFound, Rejected):  # before 1.28 there is no SelfSubjectReview: read the token itself
+        return _subject(server.credentials.header() or "")
+
+
+def render_role(namespace: str, resource: Resource, account: str | None) -> str:
+    """The Role and RoleBinding that allow what we need in one namespace."""
+    kind, *names = (account or "").split(":")[1:] or [""]
+    if kind == "serviceaccount" and len(names) == 2:
+        subject = f"- kind: ServiceAccount\n  name: {names[1]}\n  namespace: {names[0]}\n"
+    elif account:
+        subject = f"- kind: User\n  name: {json.dumps(account)}\n  apiGroup: rbac.authorization.k8s.io\n"
+    else:
+        subject = f"- kind: ServiceAccount\n  name: default # the pod's serviceAccountName\n  namespace: {namespace}\n"
+    return f"""apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {ROLE}
+  namespace: {namespace}
+rules:
+- apiGroups: ["{resource.group}"]
+  resources: ["{resource.value}"]
+  verbs: ["{'", "'.join(VERBS)}"]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {ROLE}
+  namespace: {namespace}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: {ROLE}
+subjects:
+{subject}"""
+
+
+def _describe_fallback(server: ApiServer, wanted: Resource, namespace: str, missing: list[str], source: str) -> str:
+    """What happens without the missing permission."""
+    if missing == ["watch"]:
+        return f"until then the list of namespace {namespace} is polled"
+    if wanted is Resource.ENDPOINTSLICES and source == "auto":
+        try:
+            if server.may("list", Resource.ENDPOINTS, namespace):
+                return f"until then v1 Endpoints serve in namespace {namespace}: deprecated, one family, no terminating"
+        except ApiError:
+            pass
+    return f"until then there is no list of namespace {namespace} at all"
+
+
+def _subject(header: str) -> str | None:
+    """The subject of a JWT; None for any other token."""
+    parts = header.removeprefix("Bearer ").split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except ValueError:
+        return None
+    subject = payload.get("sub") if isinstance(payload, dict) else None
+    return subject if isinstance(subject, str) else None
