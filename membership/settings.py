@@ -242,23 +242,29 @@ def read(reader: Reader, environ: Environ) -> Settings:
     log_format = reader.parse("log-format", choice("text", "json"), default_format)
     log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")
     skip = reader.parse("insecure-skip-tls-verify", parse_boolean, False)
+    before = len(reader.problems)
+    url = reader.parse("server", _url, None)
+    token_file = reader.parse("token-file", _file, None)
+    ca_file = reader.parse("ca-file", _file, None)
+    kubeconfig = reader.parse("kubeconfig", _file, None)
     server = ApiServer("")
-    try:
-        server = connect(
-            reader.parse("server", _url, None),
-            token=(environ.get(TOKEN) or "").strip() or None,
-            token_file=reader.parse("token-file", _file, None),
-            username=environ.get(USERNAME) or None,
-            password=environ.get(PASSWORD) or None,
-            ca_file=reader.parse("ca-file", _file, None),
-            insecure_skip_tls_verify=skip,
-            kubeconfig=reader.parse("kubeconfig", _file, None),
-            context=reader.text("context"),
-            namespace=namespace,
-            environ=environ,
-        )
-    except SettingsError as error:
-        reader.problems += error.problems
+    if len(reader.problems) == before:  # else what it would find wrong follows from that
+        try:
+            server = connect(
+                url,
+                token=(environ.get(TOKEN) or "").strip() or None,
+                token_file=token_file,
+                username=environ.get(USERNAME) or None,
+                password=environ.get(PASSWORD) or None,
+                ca_file=ca_file,
+                insecure_skip_tls_verify=skip,
+                kubeconfig=kubeconfig,
+                context=reader.text("context"),
+                namespace=namespace,
+                environ=environ,
+            )
+        except SettingsError as error:
+            reader.problems += error.problems
     if reader.problems:
         raise SettingsError(reader.problems)
     warnings = [f"{name} is ignored: names are never resolved to find members" for name in IGNORED if environ.get(name)]

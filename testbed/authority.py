@@ -41,7 +41,7 @@ class Authority:
     def issue(
         self, hosts: Sequence[str], *, lifetime: datetime.timedelta = datetime.timedelta(days=30)
     ) -> KeyPair:
-        """A server certificate for `hosts` (names, IP addresses); an expired one if `lifetime` is negative."""
+        """A server certificate for `hosts` (names, IP addresses); negative `lifetime`: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
         builder = _begin(subject, self._name, key.public_key(), lifetime)

@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def wait_for(ask: Callable[[], T | None], *, timeout: float = 10.0, what: str = "", every: float = 0.01) -> T:
-    """The first truthy answer of `ask`, asked each `every` seconds. TimeoutError after `timeout`, with `what`."""
+    """The first truthy answer of `ask`, asked each `every` seconds. TimeoutError after `timeout`."""
     deadline = time.monotonic() + timeout
     while True:
         answer = ask()
