@@ -38,7 +38,7 @@ class Program:
             raise RuntimeError(f"{self.name} runs already (pid {self.pid})")
         self._process = _spawner.submit(self._spawn).result()
 
-    def kill(self, sig: signal.Signals = signal.SIGKILL, *, timeout: float = 20.0) -> None:
+    def kill(self, sig: signal.Signals = signal.SIGKILL, *, timeout: float = 90.0) -> None:
         """Send `sig`; after an ending one, return when it has ended, by SIGKILL after `timeout` seconds.
 
         Nothing happens if it does not run.

@@ -1,0 +1,44 @@
+# `make help` lists the targets. Every target sets up what it needs.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTHON_FILES := membership sidecar testbed tests examples benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo run check format test test-real controlplane bench clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+venv: .venv/.installed  ## the virtual environment that everything else runs in
+.venv/.installed: setup.cfg pyproject.toml constraints.txt scripts/bootstrap
+	scripts/bootstrap
+
+demo: venv  ## the main job on an embedded API server, in 20 seconds; KUBE=real: on a real one
+	$(BIN)/python -m examples.demo $(if $(filter real,$(KUBE)),--real)
+
+run: venv  ## the sidecar with your kubeconfig: make run ARGS='--services wso2/is'
+	$(BIN)/membership-sidecar $(ARGS)
+
+format: venv  ## rewrite the Python files in the house format
+	$(BIN)/black -q -l 120 $(PYTHON_FILES)
+
+check: venv  ## format, lint, types, layers
+	$(BIN)/black -q -l 120 --check $(PYTHON_FILES) || { echo "make format would change files" >&2; exit 1; }
+	$(BIN)/flake8 $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
+
+test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
+	$(BIN)/pytest -q tests/unit tests/sidecar tests/faults
+
+controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
+	testbed/build_controlplane
+
+test-real: venv controlplane  ## the real tier: the same on a real kube-apiserver and etcd
+	$(BIN)/pytest -q tests/real
+
+bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
+	$(BIN)/python -m benchmarks.latency
+
+clean:  ## remove the virtual environment and caches of this folder
+	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .hypothesis
