@@ -143,7 +143,7 @@ def apiserver_command(binary: str, at: Layout, extra: Sequence[str]) -> list[str
         "endpoint-reconciler-type": "none",
         # Only tests compact. Not 0, which also keeps the server from noticing that someone else compacted.
         "etcd-compaction-interval": "24h",
-        # SIGTERM then ends open watches cleanly and at once; by default an HTTP/1.1 watch holds it up for 60 s.
+        # SIGTERM then ends open watches cleanly at once; by default an HTTP/1.1 watch holds it up for 60 s.
         "shutdown-watch-termination-grace-period": "5s",
         "max-requests-inflight": "2000",
         "max-mutating-requests-inflight": "2000",

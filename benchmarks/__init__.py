@@ -1,0 +1,1 @@
+"""One script for each question; results/ holds what they measured, with machine, versions and command."""
