@@ -15,6 +15,7 @@ kubernetes/kubernetes#135266, where the API's maintainers settled them.
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from operator import itemgetter
 
 from membership.model import Explanation, Member
@@ -42,7 +43,6 @@ class Candidate:
     """One endpoint of one slice: the member it would be on its own, or the reason why it cannot be one."""
 
     address: str
-    slice: EndpointSlice
     member: Member | None
     reason: str = ""
     rank: tuple[int, int] = (0, 0)
@@ -71,21 +71,25 @@ class Decision:
     """The endpoints that are not in the list, with the reason in words."""
 
 
-def read_slice(slice: EndpointSlice, rules: Rules) -> SliceReading:
-    """What can be said of one slice without the others."""
+def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None = None) -> SliceReading:
+    """What can be said of one slice without the others.
+
+    `before` is the reading of the same slice's last version: endpoints that are still the same at their place, which
+    are nearly all when one pod of a thousand changes, are not read again.
+    """
     ports = {port.name or "": port.port for port in slice.ports or () if port.port}
     version = slice.metadata.resource_version
     order = int(version) if version.isascii() and version.isdigit() else 0
     refusal = _refuse_slice(slice, rules)
+    endpoints = slice.endpoints or ()
+    known: Iterable[tuple[Endpoint | None, Candidate | None]] = ()
+    if before is not None and _reads_alike(before.slice, slice):
+        known = zip(before.slice.endpoints or (), before.candidates)
     found = []
-    for endpoint in slice.endpoints or ():
-        address = endpoint.addresses[0] if endpoint.addresses else ""  # only the first has a meaning (discovery/v1)
-        parsed = None if refusal else _parse(address, slice.address_type)
-        if parsed:
-            member = _member(endpoint, str(parsed), slice, ports, rules)
-            found.append(Candidate(member.address, slice, member, rank=(parsed.version, int(parsed))))
-        else:
-            found.append(Candidate(address, slice, None, refusal or f"{address!r} is no {slice.address_type} address"))
+    for endpoint, (same, candidate) in zip(endpoints, chain(known, repeat((None, None)))):
+        if candidate is None or endpoint != same:
+            candidate = _read_endpoint(endpoint, slice, ports, refusal, rules)
+        found.append(candidate)
     return SliceReading(slice, order, tuple(found))
 
 
@@ -118,12 +122,17 @@ def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     for identity, families in pods.items():
         if not families:
             continue
-        member = _merge(families, moving.get(identity, ()), rules)
+        first, *others = families.values()
+        member, place = first.member, first.rank
+        assert member is not None
+        if others or identity in moving:
+            member = _merge(families, moving.get(identity, ()), rules)
+            place = min(candidate.rank for candidate in families.values())
         reason = _refuse_member(member, rules)
         if reason:
             dropped.update((candidate, reason) for candidate in families.values())
         else:
-            members.append((min(candidate.rank for candidate in families.values()), member))
+            members.append((place, member))
     members.sort(key=itemgetter(0))
     present = frozenset(pods).union(candidate.member.uid or "" for candidate in dropped if candidate.member)
     return Decision(tuple(member for _, member in members), present, dropped)
@@ -134,9 +143,9 @@ def explain(readings: Iterable[SliceReading], decision: Decision, rules: Rules) 
     return tuple(
         Explanation(
             address=candidate.address,
-            namespace=candidate.slice.metadata.namespace,
-            service=candidate.slice.service,
-            slice=candidate.slice.metadata.name,
+            namespace=reading.slice.metadata.namespace,
+            service=reading.slice.service,
+            slice=reading.slice.metadata.name,
             name=candidate.member.name if candidate.member else None,
             uid=candidate.member.uid if candidate.member else None,
             included=candidate not in decision.dropped,
@@ -151,6 +160,29 @@ def rank(member: Member) -> tuple[int, int]:
     """What members of one Service are sorted by: address family, then the address as a number."""
     parsed = ipaddress.ip_address(member.address)
     return parsed.version, int(parsed)
+
+
+def _reads_alike(before: EndpointSlice, now: EndpointSlice) -> bool:
+    """Whether all that a candidate takes from its slice is the same."""
+    return (before.address_type, before.ports, before.service, before.metadata.namespace) == (
+        now.address_type,
+        now.ports,
+        now.service,
+        now.metadata.namespace,
+    )
+
+
+def _read_endpoint(
+    endpoint: Endpoint, slice: EndpointSlice, ports: Mapping[str, int], refusal: str, rules: Rules
+) -> Candidate:
+    address = endpoint.addresses[0] if endpoint.addresses else ""  # only the first has a meaning (discovery/v1)
+    if refusal:
+        return Candidate(address, None, refusal)
+    parsed = _parse(address, slice.address_type)
+    if parsed is None:
+        return Candidate(address, None, f"{address!r} is no {slice.address_type} address")
+    member = _member(endpoint, str(parsed), slice, ports, rules)
+    return Candidate(member.address, member, rank=(parsed.version, int(parsed)))
 
 
 def _refuse_slice(slice: EndpointSlice, rules: Rules) -> str:
@@ -232,8 +264,6 @@ def _merge(families: Mapping[str, Candidate], moving: Iterable[Candidate], rules
     slice of the same pod still counts for a port name that the newer one lacks.
     """
     newest = [candidate.member for candidate in families.values() if candidate.member][-1]
-    if len(families) == 1 and not moving:
-        return newest
     in_order = [families[family].member for family in FAMILIES["both"] if family in families]
     addresses = tuple(member.address for member in in_order if member)
     ports: dict[str, int] = {}

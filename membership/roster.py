@@ -33,8 +33,8 @@ class Roster:
         `listed`: the slices are the whole truth of one moment, as a list answer or a v1 Endpoints object is: what is
         missing in it is gone and not on its way. Nor is anything on its way when the last slice is gone.
         """
-        kept = {id(reading.slice): reading for reading in self._readings}
-        self._readings = tuple(kept.get(id(slice)) or read_slice(slice, self._rules) for slice in slices)
+        before = {reading.slice.metadata.name: reading for reading in self._readings}
+        self._readings = tuple(self._read(slice, before.get(slice.metadata.name)) for slice in slices)
         was_known, self.known = self.known, bool(self._readings)
         self._decision = decide(self._readings, self._rules)
         if listed or not self.known:
@@ -71,6 +71,9 @@ class Roster:
             for member, _ in self._held.values()
         )
         return explain(self._readings, self._decision, self._rules) + held
+
+    def _read(self, slice: EndpointSlice, before: SliceReading | None) -> SliceReading:
+        return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
     def _hold(self, now: float) -> None:
         present, taken = self._decision.present, {member.address for member in self._decision.members}

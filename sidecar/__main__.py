@@ -13,6 +13,9 @@ from sidecar.log import start_logging
 from sidecar.settings import SETTINGS, parse_settings
 
 PROGRAM = "membership-sidecar"
+SWITCH_INTERVAL = 0.0005
+"""Seconds a thread keeps the interpreter while others want it: a change passes through three threads until it is out,
+and with Python's 5 ms each of them may wait that long for one that renders a large list."""
 
 
 @click.command(name=PROGRAM, context_settings={"ignore_unknown_options": True, "max_content_width": 110})
@@ -31,6 +34,7 @@ def command(unknown: tuple[str, ...], **given: Any) -> int:
     except SettingsError as error:
         report(PROGRAM, error)
         return 2
+    sys.setswitchinterval(SWITCH_INTERVAL)
     start_logging(settings.shared.log_format, settings.shared.log_level)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: app.stop())

@@ -139,8 +139,6 @@ class Members:
         part = _filter(snapshot, question.service)
         if question.format != "json":
             return FORMATS[question.format](part) or EMPTY.get(question.format, b"")
-        # The age differs in each answer, the members seldom do.
-        members = self._once(snapshot, ("members", question.service), lambda: msgspec.json.encode(part.members))
         age = part.age_seconds
         return msgspec.json.encode(
             {
@@ -153,17 +151,22 @@ class Members:
                 "services": part.services,
                 "unknown_services": part.unknown_services,
                 "resource_versions": dict(part.resource_versions),
-                "members": msgspec.Raw(members),
+                "members": msgspec.Raw(self._members(snapshot, question)),
             }
         )
+
+    def _members(self, snapshot: Snapshot, question: _Question) -> bytes:
+        """Encoded apart from the rest of the answer: its age differs each time, the members seldom do."""
+        key = ("members", question.service)
+        return self._once(snapshot, key, lambda: msgspec.json.encode(_filter(snapshot, question.service).members))
 
     def _etag(self, snapshot: Snapshot, question: _Question) -> str:
         """Weak, for two answers with one list differ in their age."""
 
         def digest() -> bytes:
             part = _filter(snapshot, question.service)
-            content = msgspec.json.encode((question.format, part.services, part.unknown_services, part.members))
-            return hashlib.sha256(content).hexdigest()[:24].encode()
+            others = msgspec.json.encode((question.format, part.services, part.unknown_services))
+            return hashlib.blake2b(others + self._members(snapshot, question), digest_size=12).hexdigest().encode()
 
         return f'W/"{self._once(snapshot, ("etag " + question.format, question.service), digest).decode()}"'
 

@@ -1,0 +1,436 @@
+"""From slices to members: each rule of watch.md section 2 and of contract.md's --port, --family and readiness settings.
+
+Every case also holds that explain() says the same as the list: the addresses it calls included are the members'.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from membership.members import Decision, Rules, decide, explain, read_slice
+from membership.model import Member
+from membership.wire import Conditions, Endpoint, EndpointSlice, Port, TargetRef
+from tests.unit.slices import DRAINING, DYING, SERVING, STARTING, piece, pod
+
+DEFAULT = Rules()
+BOTH = Rules(family="both")
+IPV6 = Rules(family="ipv6")
+READY_ONLY = Rules(ready_only=True)
+WITH_TERMINATING = Rules(include_terminating=True)
+EVERYTHING = Rules(family="both", include_terminating=True)
+NAMED = Rules(port="hazelcast")
+
+
+def judge(slices: Iterable[EndpointSlice], rules: Rules = DEFAULT) -> Decision:
+    """Decide, and check that the explanation agrees."""
+    readings = [read_slice(slice, rules) for slice in slices]
+    decision = decide(readings, rules)
+    entries = explain(readings, decision, rules)
+    listed = [address for member in decision.members for address in member.addresses]
+    assert {entry.address for entry in entries if entry.included} == set(listed)
+    assert len(listed) == len(set(listed)), "an address twice within a Service"
+    assert len(entries) == sum(len(reading.candidates) for reading in readings), "every endpoint of every slice"
+    assert all(entry.reason for entry in entries)
+    return decision
+
+
+def show(member: Member) -> str:
+    """`10.0.0.1+fd00::1 port=5701 not-ready not-serving terminating`: what differs from an ordinary member."""
+    words = ["+".join(member.addresses)]
+    words += [f"port={member.port}"] if member.port != 4000 else []
+    words += ["not-ready"] if not member.ready else []
+    words += ["not-serving"] if not member.serving else []
+    words += ["terminating"] if member.terminating else []
+    return " ".join(words)
+
+
+@dataclass(frozen=True)
+class Case:
+    slices: Sequence[EndpointSlice]
+    members: Sequence[str]
+    rules: Rules = DEFAULT
+
+
+A, B, C = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+A6, B6 = "fd00::1", "fd00::2"
+NOTHING = Conditions()
+PUBLISHED_DYING = Conditions(ready=True, serving=False, terminating=True)  # under publishNotReadyAddresses
+PUBLISHED_STARTING = Conditions(ready=True, serving=False, terminating=False)
+
+CASES = {
+    # several slices, whoever made them
+    "no slices, no members": Case([], []),
+    "the placeholder of an empty Service has no members": Case([piece(ports={})], []),
+    "slices of one Service are united": Case([piece(pod(A, "a"), rv=1), piece(pod(B, "b"), rv=2)], [A, B]),
+    "slices of all managed-by parties are united": Case(
+        [
+            piece(
+                pod(A, "a"), rv=1, labels={"endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+            ),
+            piece(pod(B, "b"), rv=2, labels={"endpointslice.kubernetes.io/managed-by": "mesh.example.com"}),
+            piece(pod(C, "c"), rv=3),
+        ],
+        [A, B, C],
+    ),
+    "a headless Service's slices count": Case([piece(pod(A, "a"), labels={"service.kubernetes.io/headless": ""})], [A]),
+    "endpoints: null is an empty slice": Case([EndpointSlice(piece().metadata, "IPv4")], []),
+    # addresses
+    "only addresses[0] has a meaning": Case([piece(pod(None, "a", addresses=(A, B)))], [A]),
+    "addresses: null is no member": Case([piece(pod(None, "a"), pod(B, "b"))], [B]),
+    "addresses: [] is no member": Case([piece(pod(None, "a", addresses=()), pod(B, "b"))], [B]),
+    "what is no address is no member": Case([piece(pod("is-0.is", "a"), pod("10.0.0.256", "x"), pod(B, "b"))], [B]),
+    "an IPv6 address in an IPv4 slice is no member": Case([piece(pod(A6, "a"), pod(B, "b"))], [B], BOTH),
+    "FQDN slices are ignored": Case(
+        [piece(pod("a.example.com", "a"), rv=1, family="FQDN"), piece(pod(B, "b"))], [B], BOTH
+    ),
+    "FQDN slices are ignored even with an IP in them": Case([piece(pod(A, "a"), family="FQDN")], [], BOTH),
+    "an address type of the future is ignored": Case([piece(pod(A, "a"), family="IPv8")], [], BOTH),
+    "sorted as numbers": Case(
+        [piece(*(pod(f"10.0.0.{n}", f"{n}") for n in (10, 9, 100, 1)))],
+        [
+            "10.0.0.1",
+            "10.0.0.9",
+            "10.0.0.10",
+            "10.0.0.100",
+        ],
+    ),
+    "sorted with IPv4 first": Case(
+        [piece(pod("fd00::a", "c"), pod("fd00::9", "b"), rv=1, family="IPv6"), piece(pod("200.0.0.1", "a"), rv=2)],
+        ["200.0.0.1", "fd00::9", "fd00::a"],
+        BOTH,
+    ),
+    "IPv6 is written in its short form": Case([piece(pod("FD00:0::0001", "a"), family="IPv6")], [A6], IPV6),
+    # dual stack
+    "dual stack: one pod is one member with two addresses, IPv4 first": Case(
+        [piece(pod(A6, "a"), rv=1, family="IPv6"), piece(pod(A, "a"), rv=2)], [f"{A}+{A6}"], BOTH
+    ),
+    "dual stack: ipv4 leaves out IPv6": Case([piece(pod(A6, "a"), rv=1, family="IPv6"), piece(pod(A, "a"), rv=2)], [A]),
+    "dual stack: ipv6 leaves out IPv4": Case(
+        [piece(pod(A6, "a"), rv=1, family="IPv6"), piece(pod(A, "a"), rv=2)], [A6], IPV6
+    ),
+    "dual stack: a pod with one family is a member with one address": Case(
+        [piece(pod(B6, "b"), rv=1, family="IPv6"), piece(pod(A, "a"), rv=2)], [A, B6], BOTH
+    ),
+    "dual stack: without targetRef nothing says that it is one pod": Case(
+        [piece(pod(A6), rv=1, family="IPv6"), piece(pod(A), rv=2)], [A, A6], BOTH
+    ),
+    # conditions
+    "nil conditions are ready, serving and not terminating": Case(
+        [piece(pod(A, "a", None), pod(B, "b", NOTHING))], [A, B]
+    ),
+    "a selectorless Service: no targetRef, no conditions": Case(
+        [piece(pod(A, None, None), pod(B, None, None))], [A, B]
+    ),
+    "a targetRef without uid: the address is the identity": Case(
+        [piece(pod(A, None, target_ref=TargetRef(kind="Pod", name="is-0")), pod(B))], [A, B]
+    ),
+    "members that are not ready are kept": Case([piece(pod(A, "a", STARTING))], [f"{A} not-ready not-serving"]),
+    "terminating members are dropped": Case([piece(pod(A, "a", DYING), pod(B, "b", DRAINING), pod(C, "c"))], [C]),
+    "ready is true while terminating under publishNotReadyAddresses: dropped": Case(
+        [piece(pod(A, "a", PUBLISHED_DYING))], []
+    ),
+    "include-terminating keeps them": Case(
+        [piece(pod(A, "a", DRAINING))], [f"{A} not-ready terminating"], WITH_TERMINATING
+    ),
+    "ready-only asks serving": Case([piece(pod(A, "a", STARTING), pod(B, "b"))], [B], READY_ONLY),
+    "ready-only does not ask ready, true under publishNotReadyAddresses": Case(
+        [piece(pod(A, "a", PUBLISHED_STARTING), pod(B, "b", PUBLISHED_DYING))], [], READY_ONLY
+    ),
+    "ready-only does not ask ready, false while serving": Case(
+        [piece(pod(A, "a", Conditions(ready=False, serving=True)))], [f"{A} not-ready"], READY_ONLY
+    ),
+    "ready-only drops terminating members that still serve": Case([piece(pod(A, "a", DRAINING))], [], READY_ONLY),
+    "ready-only drops them also under include-terminating": Case(
+        [piece(pod(A, "a", DRAINING))], [], Rules(ready_only=True, include_terminating=True)
+    ),
+    "ready-only takes nil conditions as serving": Case([piece(pod(A, "a", None))], [A], READY_ONLY),
+    # one pod in two slices
+    "moving: one pod in two slices is one member": Case([piece(pod(A, "a"), rv=1), piece(pod(A, "a"), rv=2)], [A]),
+    "moving: the more recently changed slice has the conditions": Case(
+        [piece(pod(A, "a", SERVING), rv=2), piece(pod(A, "a", STARTING), rv=10)], [f"{A} not-ready not-serving"]
+    ),
+    "moving: the older slice's terminating does not count": Case(
+        [piece(pod(A, "a", SERVING), rv=10), piece(pod(A, "a", DYING), rv=9)], [A]
+    ),
+    "moving: the newer slice's terminating does": Case(
+        [piece(pod(A, "a", SERVING), rv=9), piece(pod(A, "a", DYING), rv=10)], []
+    ),
+    "moving: the more recently changed slice has the address": Case(
+        [piece(pod(B, "a"), rv=10), piece(pod(A, "a"), rv=9)], [B]
+    ),
+    "moving: without targetRef the address is what moves": Case(
+        [piece(pod(A, None, STARTING), rv=9), piece(pod(A), rv=10)], [A]
+    ),
+    "moving: resource versions are numbers, 9 is older than 10": Case(
+        [piece(pod(A, "a", DYING), rv=9), piece(pod(A, "a"), rv=10)], [A]
+    ),
+    "moving, dual stack: the more recently changed slice of all families has the conditions": Case(
+        [
+            piece(pod(A, "a", SERVING), rv=1),
+            piece(pod(A6, "a", SERVING), rv=2, family="IPv6"),
+            piece(pod(A, "a", DYING), rv=3),
+        ],
+        [],
+        BOTH,
+    ),
+    # two pods, one address
+    "ghost: the address is the serving pod's, in the newer slice": Case(
+        [piece(pod(A, "ghost", DYING), rv=1), piece(pod(A, "new"), rv=2)], [A]
+    ),
+    "ghost: the address is the serving pod's, in the older slice": Case(
+        [piece(pod(A, "new"), rv=1), piece(pod(A, "ghost", DYING), rv=2)], [A]
+    ),
+    "ghost: in one slice": Case([piece(pod(A, "ghost", DYING), pod(A, "new"), rv=1)], [A]),
+    "ghost: a starting pod before a terminating one that still serves": Case(
+        [piece(pod(A, "new", STARTING), rv=1), piece(pod(A, "ghost", DRAINING), rv=2)], [f"{A} not-ready not-serving"]
+    ),
+    "ghost: serving before starting": Case([piece(pod(A, "new"), rv=1), piece(pod(A, "old", STARTING), rv=2)], [A]),
+    "ghost: also where terminating members are kept": Case(
+        [piece(pod(A, "new"), rv=1), piece(pod(A, "ghost", DYING), rv=2)], [A], WITH_TERMINATING
+    ),
+    "ghost: it keeps the address of its other family": Case(
+        [
+            piece(pod(A, "ghost", DYING), rv=1),
+            piece(pod(A6, "ghost", DYING), rv=2, family="IPv6"),
+            piece(pod(A, "new"), rv=3),
+        ],
+        [A, f"{A6} not-ready not-serving terminating"],
+        EVERYTHING,
+    ),
+    # delete and recreate
+    "recreated: only the newest owner's slices count": Case(
+        [
+            piece(pod(A, "a"), rv=90, owner="old", created="2026-01-01T00:00:00Z"),
+            piece(pod(B, "b"), rv=20, owner="new", created="2026-01-01T00:00:09Z"),
+        ],
+        [B],
+    ),
+    "recreated: the placeholder of the new Service empties the list": Case(
+        [
+            piece(pod(A, "a"), rv=10, owner="old", created="2026-01-01T00:00:00Z"),
+            piece(rv=20, owner="new", created="2026-01-01T00:00:09Z", ports={}),
+        ],
+        [],
+    ),
+    "recreated: in the same second the resource version tells": Case(
+        [
+            piece(pod(A, "a"), rv=10, owner="z-old", created="2026-01-01T00:00:00Z"),
+            piece(pod(B, "b"), rv=20, owner="a-new", created="2026-01-01T00:00:00Z"),
+        ],
+        [B],
+    ),
+    "recreated: until the new Service has slices the old ones count": Case(
+        [piece(pod(A, "a"), owner="old", created="2026-01-01T00:00:00Z")], [A]
+    ),
+    "recreated: slices without an owner are nobody's predecessors": Case(
+        [
+            piece(pod(A, "a"), rv=10, owner="old", created="2026-01-01T00:00:00Z"),
+            piece(pod(B, "b"), rv=20, owner="new", created="2026-01-01T00:00:09Z"),
+            piece(pod(C, "c"), rv=5),
+        ],
+        [B, C],
+    ),
+    "recreated: the same pod in both is the new one's": Case(
+        [
+            piece(pod(A, "a", DYING), rv=90, owner="old", created="2026-01-01T00:00:00Z"),
+            piece(pod(A, "a"), rv=20, owner="new", created="2026-01-01T00:00:09Z"),
+        ],
+        [A],
+    ),
+    # ports
+    "a numeric port needs no slice port": Case([piece(pod(A, "a"), ports=None)], [A]),
+    "a named port is looked up": Case(
+        [piece(pod(A, "a"), ports={"hazelcast": 5701, "https": 9443})], [f"{A} port=5701"], NAMED
+    ),
+    "a named port that is missing is null, the member stays": Case(
+        [piece(pod(A, "a"), ports={"https": 9443})], [f"{A} port=None"], NAMED
+    ),
+    "ports: null": Case([piece(pod(A, "a"), ports=None)], [f"{A} port=None"], NAMED),
+    "ports: []": Case([piece(pod(A, "a"), ports={})], [f"{A} port=None"], NAMED),
+    "a port that is unnamed is not the one": Case([piece(pod(A, "a"), ports={"": 4000})], [f"{A} port=None"], NAMED),
+    "port 0 is no port": Case([piece(pod(A, "a"), ports={"hazelcast": 0})], [f"{A} port=None"], NAMED),
+    "different numbers behind one name, each its own slice": Case(
+        [piece(pod(A, "a"), rv=1, ports={"hazelcast": 4000}), piece(pod(B, "b"), rv=2, ports={"hazelcast": 5701})],
+        [A, f"{B} port=5701"],
+        NAMED,
+    ),
+    "ports split over slices: all of a pod's slices count": Case(
+        [piece(pod(A, "a"), rv=1, ports={"hazelcast": 5701}), piece(pod(A, "a"), rv=2, ports={"https": 9443})],
+        [f"{A} port=5701"],
+        NAMED,
+    ),
+    "ports split over slices: for a name in both the newer counts": Case(
+        [piece(pod(A, "a"), rv=10, ports={"hazelcast": 5702}), piece(pod(A, "a"), rv=9, ports={"hazelcast": 5701})],
+        [f"{A} port=5702"],
+        NAMED,
+    ),
+    "ports split over families": Case(
+        [
+            piece(pod(A, "a"), rv=1, ports={"hazelcast": 5701}),
+            piece(pod(A6, "a"), rv=2, family="IPv6", ports={"https": 9443}),
+        ],
+        [f"{A}+{A6} port=5701"],
+        NAMED,
+    ),
+}
+
+
+DEFECTS = {
+    "moving, dual stack: the more recently changed slice of all families has the conditions": "members.py _merge:"
+    " `families` is in the order of first sighting, so the last of it is not the most recently changed",
+}
+
+
+def _with_marks(name: str) -> Any:
+    marks = [pytest.mark.xfail(reason=DEFECTS[name], strict=True)] if name in DEFECTS else []
+    return pytest.param(CASES[name], id=name, marks=marks)
+
+
+@pytest.mark.parametrize("case", [_with_marks(name) for name in CASES])
+def test_rule(case: Case) -> None:
+    for slices in (case.slices, case.slices[::-1]):
+        assert [show(member) for member in judge(slices, case.rules).members] == list(case.members)
+
+
+def test_a_member_has_all_that_its_endpoint_says() -> None:
+    endpoint = pod(A, "u0", hostname="is-0", node_name="n1", zone="z1", conditions=STARTING)
+    (member,) = judge([piece(endpoint, ports={"hazelcast": 5701, "": 9443})], NAMED).members
+    assert member == Member(
+        address=A,
+        port=5701,
+        addresses=(A,),
+        service="is",
+        namespace="wso2",
+        name="pod-u0",
+        uid="u0",
+        ready=False,
+        serving=False,
+        terminating=False,
+        node="n1",
+        zone="z1",
+        hostname="is-0",
+        ports={"hazelcast": 5701, "": 9443},
+    )
+
+
+def test_what_the_endpoint_does_not_say_is_none() -> None:
+    (member,) = judge([piece(pod(A))]).members
+    assert (member.name, member.uid, member.node, member.zone, member.hostname) == (None,) * 5
+
+
+def test_ports_without_number_are_left_out() -> None:
+    slice = piece(pod(A, "a"))
+    (member,) = judge(
+        [EndpointSlice(slice.metadata, "IPv4", slice.endpoints, (Port("x"), Port(), Port("y", 1)))]
+    ).members
+    assert member.ports == {"y": 1}
+
+
+def test_of_two_equal_pods_with_one_address_the_more_recently_changed_slice_has_it() -> None:
+    slices = [piece(pod(A, "b"), rv=2), piece(pod(A, "a"), rv=1)]
+    assert [member.uid for member in judge(slices).members] == ["b"]
+
+
+@pytest.mark.xfail(strict=True, reason="members.py _settle_shared_addresses: `pods` is in the order of first sighting")
+def test_of_two_equal_pods_the_slice_counts_that_names_the_pod_last() -> None:
+    slices = [piece(pod(A, "a"), rv=1), piece(pod(A, "b"), rv=2), piece(pod(A, "a"), rv=3)]
+    assert [member.uid for member in judge(slices).members] == ["a"]
+
+
+REASONS = {
+    "terminating": Case([piece(pod(A, "a", DYING))], ["terminating"]),
+    "ready-only": Case([piece(pod(A, "a", STARTING))], ["not ready"], READY_ONLY),
+    "another family": Case([piece(pod(A6, "a"), family="IPv6")], ["IPv6", "ipv4"]),
+    "FQDN": Case([piece(pod("a.example.com", "a"), family="FQDN")], ["FQDN", "never resolved"]),
+    "no address": Case([piece(pod("a", "a"))], ["'a'"]),
+    "an earlier Service": Case(
+        [piece(pod(A, "a"), owner="old", created="1"), piece(rv=2, owner="new", created="2")], ["earlier Service"]
+    ),
+    "moving": Case([piece(pod(A, "a")), piece(pod(A, "a"), rv=2, name="newer")], ["newer", "same pod"]),
+    "a reused address": Case([piece(pod(A, "ghost", DYING)), piece(pod(A, "new"), rv=2)], ["pod-new"]),
+}
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in REASONS.items()])
+def test_who_is_out_is_told_why(case: Case) -> None:
+    readings = [read_slice(slice, case.rules) for slice in case.slices]
+    entries = explain(readings, decide(readings, case.rules), case.rules)
+    (out,) = [entry for entry in entries if not entry.included]
+    assert all(word in out.reason for word in case.members), out.reason
+    assert (out.slice, out.namespace, out.service) == (case.slices[0].metadata.name, "wso2", "is")
+
+
+def test_a_member_without_port_has_a_word_in_explain() -> None:
+    readings = [read_slice(piece(pod(A, "a"), ports={"https": 9443}), NAMED)]
+    (entry,) = explain(readings, decide(readings, NAMED), NAMED)
+    assert entry.included and "port" in entry.reason and "hazelcast" in entry.reason
+
+
+def test_explain_names_the_pod() -> None:
+    readings = [read_slice(piece(pod(A, "a"), pod(B)), DEFAULT)]
+    assert [(entry.name, entry.uid) for entry in explain(readings, decide(readings, DEFAULT), DEFAULT)] == [
+        ("pod-a", "a"),
+        (None, None),
+    ]
+
+
+# Random slices: few pods and few addresses, so that every rule meets every other.
+
+CONDITION = st.sampled_from([None, NOTHING, SERVING, STARTING, DYING, DRAINING, PUBLISHED_DYING])
+UID = st.sampled_from([None, "a", "b", "c"])
+
+
+def _endpoints(addresses: list[str | None]) -> st.SearchStrategy[list[Endpoint]]:
+    return st.lists(st.builds(pod, st.sampled_from(addresses), UID, CONDITION), max_size=4)
+
+
+@st.composite
+def some_slices(draw: st.DrawFn) -> list[EndpointSlice]:
+    found = []
+    for rv in draw(st.lists(st.integers(1, 20), unique=True, max_size=5)):
+        family = draw(st.sampled_from(["IPv4", "IPv4", "IPv6", "FQDN"]))
+        endpoints = draw(_endpoints([A, B, C, "nonsense", None] if family == "IPv4" else [A6, B6]))
+        owner, created = draw(st.sampled_from([("", None), ("old", "1"), ("new", "2"), ("other", "2")]))
+        ports = draw(st.sampled_from([None, {}, {"hazelcast": 4000}, {"hazelcast": 5701}, {"https": 9443}]))
+        found.append(piece(*endpoints, rv=rv, family=family, owner=owner, created=created, ports=ports))
+    return found
+
+
+ANY_RULES = st.builds(
+    Rules,
+    port=st.sampled_from([4000, "hazelcast"]),
+    family=st.sampled_from(["ipv4", "ipv6", "both"]),
+    ready_only=st.booleans(),
+    include_terminating=st.booleans(),
+)
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(slices=some_slices(), rules=ANY_RULES, data=st.data())
+def test_the_order_in_which_slices_are_given_does_not_matter(
+    slices: list[EndpointSlice], rules: Rules, data: st.DataObject
+) -> None:
+    first, second = judge(slices, rules), judge(data.draw(st.permutations(slices)), rules)
+    assert first.members == second.members
+    assert first.present == second.present
+    assert sorted(first.dropped.values()) == sorted(second.dropped.values())
+
+
+@settings(max_examples=400, deadline=None, derandomize=True)
+@given(slices=some_slices(), rules=ANY_RULES)
+def test_of_any_slices_the_list_is_sorted_and_filtered(slices: list[EndpointSlice], rules: Rules) -> None:
+    members = judge(slices, rules).members
+    families = [[":" in address for address in member.addresses] for member in members]
+    assert all(flags == sorted(flags) for flags in families), "IPv4 first within a member"
+    assert [flags[0] for flags in families] == sorted(flags[0] for flags in families), "IPv4 first within the list"
+    assert all(member.address == member.addresses[0] for member in members)
+    uids = [member.uid for member in members if member.uid]
+    assert len(uids) == len(set(uids)), "a pod is one member"
+    if rules.ready_only or not rules.include_terminating:
+        assert not any(member.terminating for member in members)
+    if rules.ready_only:
+        assert all(member.serving for member in members)
