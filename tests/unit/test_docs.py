@@ -1,0 +1,108 @@
+"""The documents and the code say the same: flags, names, paths, examples, links."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from docs.make_settings import PAGE, render
+from membership.cli import command
+from membership.model import Member, Snapshot
+from membership.render import FORMATS
+from membership.testing import FakeKube, Pod
+from sidecar.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", ".pytest_cache"} & set(path.parts))
+OTHERS_FLAGS = {"--strict"}
+"""Flags in the documents that are not ours."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/http.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_flags_in_the_documents_exist(page: str) -> None:
+    known = {f"--{setting.flag}" for setting in SETTINGS} | {"--help"} | OTHERS_FLAGS
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / page).read_text())) <= known
+
+
+def test_make_targets_in_the_documents_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        assert set(re.findall(r"(?:^    |`)make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= targets, page
+
+
+def test_subcommands_in_the_readme_exist() -> None:
+    line = re.search(r"The command, [^\n]*", (ROOT / "README.md").read_text())
+    assert line is not None
+    named = {name.removeprefix("membership ") for name in re.findall(r"`([a-z ]+)`", line[0])}
+    assert named == set(command.commands)
+
+
+def test_settings_page_is_made_from_the_code() -> None:
+    assert PAGE.read_text() == render(), "run: python -m docs.make_settings"
+
+
+def test_formats_in_the_http_page_are_those_of_the_code() -> None:
+    named = re.search(r"`format=([a-z|-]+)`", (ROOT / "docs/http.md").read_text())
+    assert named is not None
+    assert named[1].split("|") == list(FORMATS)
+
+
+def test_paths_in_the_http_page_are_those_of_the_code() -> None:
+    named = set(re.findall(r"^\| (`/[^|]*`) \|", (ROOT / "docs/http.md").read_text(), re.MULTILINE))
+    paths = {path for cell in named for path in re.findall(r"`(/[a-z/]*)`", cell)}
+    assert paths == set(re.findall(r'Route\("(/[^"]*)"', (ROOT / "sidecar/web/routes.py").read_text()))
+
+
+def test_example_of_members_has_the_fields_of_the_code() -> None:
+    example = re.search(r"```json\n(.*?)```", (ROOT / "docs/http.md").read_text(), re.DOTALL)
+    assert example is not None
+    content = json.loads(example[1])
+    assert list(content) == [field.name for field in fields(Snapshot)]
+    assert list(content["members"][0]) == [field.name for field in fields(Member)]
+
+
+def test_files_in_the_architecture_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    table = text[text.index("| file of") : text.index("`sidecar/`")]
+    named = {name for name in re.findall(r"`([a-z_]+\.py)`", table)}
+    assert named == {path.name for path in (ROOT / "membership").glob("*.py")}
+
+
+def test_example_of_the_readme_runs(tmp_path: Path) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1")])
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "fake", "cluster": {"server": kube.url}}],
+            "users": [{"name": "me", "user": {"token": "t"}}],
+            "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
+            "current-context": "fake",
+        }
+        (tmp_path / "config").write_text(json.dumps(kubeconfig))
+        program = subprocess.Popen(
+            [sys.executable, "-u", "-c", example[1]],
+            env={"KUBECONFIG": str(tmp_path / "config")},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "1 ['10.244.0.5:4000', '10.244.0.6:4000']\n"
+        finally:
+            program.kill()
+            program.communicate()
