@@ -153,7 +153,7 @@ class Follower:
             shared.pace.answered(True)
             restored = self._reflector.restored
             self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=True)
-            self._report_restored(restored)
+        self._report_restored(restored)
         self._report()
 
     def _watch(self, action: Watch) -> None:
@@ -240,10 +240,10 @@ class Follower:
             touched, reopen = self._reflector.verified(asked, listing, held, sent_at, now)
             self._verifying = False
             self._update(touched, now, listed=True)
-            self._report_restored(restored)
             if reopen and self._stream is not None:
                 stale, self._stream = self._stream, None
                 stale.cut()
+        self._report_restored(restored)
 
     def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
         for service in touched & self._rosters.keys():

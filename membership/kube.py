@@ -5,8 +5,10 @@ bound service account tokens are replaced about every hour.
 """
 
 import json
+import threading
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +49,22 @@ class Credentials:
         return self.refresh() if self.refresh else None
 
 
+class RequestCount:
+    """Requests by HTTP status; "error" for those that got no answer. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._by_code: Counter[str] = Counter()
+
+    def add(self, code: str) -> None:
+        with self._lock:
+            self._by_code[code] += 1
+
+    def by_code(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._by_code)
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServer:
     """An API server and who we are to it; safe to use from several threads. Made by `membership.connect`."""
@@ -54,13 +72,13 @@ class ApiServer:
     url: str
     credentials: Credentials = Credentials()
     tls: Tls = Tls()
-    proxy: tuple[str, int, dict[str, str]] | None = None
+    proxy: tuple[str, int, dict[str, str]] | None = field(default=None, repr=False)
+    """Host, port and headers of an HTTP proxy; the headers may hold its password."""
     namespace: str = "default"
     """The namespace of Services that name none."""
     origin: str = "given"
     """Where `url` was found: given, in-cluster or kubeconfig."""
-    requests: dict[str, int] = field(default_factory=dict, compare=False)
-    """Requests by HTTP status; "error" for those that got none."""
+    requests: RequestCount = field(default_factory=RequestCount, compare=False, repr=False)
 
     def list(
         self, resource: Resource, namespace: str, services: Sequence[str], version: str, interrupt: Interrupt
@@ -167,7 +185,7 @@ class ApiServer:
             exchange.close()
             raise
         finally:
-            self.requests[code] = self.requests.get(code, 0) + 1
+            self.requests.add(code)
         return exchange
 
     def _headers(self, body: bytes | None) -> dict[str, str]:

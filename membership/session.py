@@ -223,7 +223,7 @@ class Membership:
 
     def requests_by_code(self) -> dict[str, int]:
         """Requests to the API server so far, by HTTP status; "error" counts those that got none."""
-        return dict(self._server.requests)
+        return self._server.requests.by_code()
 
     def dead_threads(self) -> tuple[str, ...]:
         """Names of our threads that are gone although nobody closed us: a bug; always empty otherwise."""

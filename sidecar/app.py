@@ -14,7 +14,7 @@ from importlib.metadata import version
 from membership.files import FileWriter
 from membership.gate import Gate
 from membership.names import parse_services
-from membership.session import Membership, Publication
+from membership.session import Membership
 from sidecar.health import GateKeeper
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
@@ -48,6 +48,7 @@ class App:
         self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)
         self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: self._verdict()["verdict"])
         self._workers = self._make_workers(environ)
+        self._log_thread = threading.Thread(target=self._log_changes, name="log", daemon=True)
         self._http = self._make_http(self._socket) if self._socket else None
 
     @property
@@ -59,13 +60,13 @@ class App:
         for warning in self._settings.shared.warnings:
             log.warning("%s", warning)
         self._membership.subscribe(self._gate.observe)
-        self._membership.subscribe(self._log_change)
         if self._http:
             self._http.start()
             self._membership.subscribe(self._http.put)
             log.info("http: listening on port %d", self.http_port)
         for worker in self._workers:
             worker.start()
+        self._log_thread.start()
         self._membership.start()
 
     def run(self) -> None:
@@ -136,15 +137,21 @@ class App:
     def _verdict(self) -> dict[str, str]:
         return {"verdict": "unknown", "reason": "no Hazelcast member has been asked"}
 
-    def _log_change(self, publication: Publication) -> None:
-        snapshot = publication.snapshot
-        log.info(
-            "generation %d: %d members: %s%s",
-            snapshot.generation,
-            len(snapshot.members),
-            ", ".join(member.endpoint or member.address for member in snapshot.members[:20]) or "none",
-            " and more" if len(snapshot.members) > 20 else "",
-        )
+    def _log_changes(self) -> None:
+        """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""
+        portless: tuple[str, ...] = ()
+        for snapshot in self._membership.changes():
+            log.info(
+                "generation %d: %d members: %s%s",
+                snapshot.generation,
+                len(snapshot.members),
+                ", ".join(member.endpoint or member.address for member in snapshot.members[:20]) or "none",
+                " and more" if len(snapshot.members) > 20 else "",
+            )
+            before, portless = portless, tuple(member.address for member in snapshot.members if member.port is None)
+            if portless and portless != before:
+                port = self._settings.shared.port
+                log.warning("left out of addresses, for no slice of theirs names a port %r: %s", port, portless)
 
 
 def _describe_age(source: str, age: float) -> str:

@@ -1,5 +1,6 @@
 """`/members`: the list, at once, when it changed, or as a stream."""
 
+import asyncio
 import hashlib
 import math
 import re
@@ -65,7 +66,7 @@ class Members:
 
     async def _answer(self, request: Request) -> Response:
         question = self._read(request)
-        await self._wait(question)
+        await self._wait(question, request)
         snapshot = self._membership.current()
         if snapshot.generation == 0:
             problem = self._membership.problem
@@ -77,7 +78,7 @@ class Members:
         media_type = CONTENT_TYPES.get(question.format, "text/plain; charset=utf-8")
         return Response(body, headers=headers, media_type=media_type)
 
-    async def _wait(self, question: _Question) -> None:
+    async def _wait(self, question: _Question, request: Request) -> None:
         if question.index is None:
             return
         generation = self._newest.generation
@@ -88,12 +89,20 @@ class Members:
             seen = question.index if question.index <= generation else 0
         if generation > seen:
             return
-        if await self._newest.wait_newer(seen, question.wait) and (publication := self._newest.publication):
+        waiting = asyncio.ensure_future(self._newest.wait_newer(seen, question.wait))
+        leaving = asyncio.ensure_future(_left(request))
+        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        leaving.cancel()
+        if not waiting.done():  # nobody is there for the answer any more
+            waiting.cancel()
+        elif waiting.result() and (publication := self._newest.publication):
             self._published("http", self._membership.now() - publication.read_at)
 
     async def _stream(self, request: Request) -> Response:
         question = self._read(request)
         headers = self._headers(self._membership.current())
+        if request.method == "HEAD":
+            return Response(headers=headers, media_type="text/event-stream")
         return StreamingResponse(self._events(question), headers=headers, media_type="text/event-stream")
 
     async def _events(self, question: _Question) -> AsyncIterator[bytes]:
@@ -184,6 +193,12 @@ class Members:
             "X-Membership-Epoch": snapshot.epoch,
             "Cache-Control": "no-cache",
         }
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _filter(snapshot: Snapshot, service: str | None) -> Snapshot:
