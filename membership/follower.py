@@ -165,6 +165,7 @@ class Follower:
                 tuple(self._rosters),
                 action.resource_version,
                 action.timeout_seconds,
+                action.answer_timeout,
                 shared.interrupt,
             )
         except ApiError as error:

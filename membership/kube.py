@@ -21,7 +21,7 @@ from membership.transport import LIMIT, Address, Exchange, Interrupt, Tls
 from membership.wire import SERVICE_NAME_LABEL, Event, Listing, Resource, decode_event, decode_list, decode_status
 
 ANSWER_TIMEOUT = 30.0
-"""Seconds for a whole answer, and for the head of a watch's; the API server gives up on its own after 60 s."""
+"""Seconds for a whole answer; the API server gives up on its own after 60 s."""
 WATCH_GRACE = 10.0
 """A watch that outlives its own timeoutSeconds by this many seconds is held open by something in between."""
 
@@ -96,9 +96,10 @@ class ApiServer:
         services: Sequence[str],
         version: str,
         timeout_seconds: int,
+        answer_timeout: float,
         interrupt: Interrupt,
     ) -> "Stream":
-        """The changes since `version`; returns when the server has accepted the watch."""
+        """The changes since `version`; returns when the server has accepted the watch, within `answer_timeout` s."""
         query = {
             **_selector(resource, services),
             "watch": "1",
@@ -108,7 +109,7 @@ class ApiServer:
         }
         request = f"watch {resource.qualified} in namespace {namespace}"
         with _naming(self.url, request):
-            exchange = self._send("GET", _path(resource, namespace), query, None, interrupt)
+            exchange = self._send("GET", _path(resource, namespace), query, None, interrupt, answer_timeout)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
         return Stream(exchange, resource, expiry, lambda: _naming(self.url, request))
 
@@ -166,7 +167,13 @@ class ApiServer:
             exchange.close()
 
     def _send(
-        self, method: str, path: str, query: dict[str, str], body: bytes | None, interrupt: Interrupt
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: bytes | None,
+        interrupt: Interrupt,
+        answer_timeout: float = ANSWER_TIMEOUT,
     ) -> Exchange:
         """An exchange whose answer is a 200; any other answer is raised as the error it stands for."""
         url = urlsplit(self.url)
@@ -176,7 +183,7 @@ class ApiServer:
         target = url.path.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         code = "error"
         try:
-            exchange.request(method, target, self._headers(body), body, ANSWER_TIMEOUT)
+            exchange.request(method, target, self._headers(body), body, answer_timeout)
             status = exchange.response.status
             code = str(status)
             if not 200 <= status < 300:

@@ -33,7 +33,9 @@ WATCH_TIMEOUT = (240, 300)
 SILENCE = (2 / 3, 5 / 6)
 """Parts of `stale_after` after which a silent stream is opened anew: in time for a quiet server never to look stale."""
 RELIST_JITTER = (0.5, 1.5)
-FAULTS_BEFORE_LIST = 5
+WATCH_ANSWER = 15.0
+"""Seconds within which a server accepts a watch, which costs it nothing; one held back by a proxy never comes."""
+FAULTS_BEFORE_LIST = 3
 """Watches that fail in a row although the server answers (a proxy that cannot stream): a list keeps the truth."""
 
 
@@ -153,11 +155,15 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Ask for the changes since a version, and give up on a stream silent for `silence` seconds."""
+    """Ask for the changes since a version.
+
+    Give up when it is not accepted within `answer_timeout` seconds, and on a stream silent for `silence` seconds.
+    """
 
     resource: Resource
     resource_version: str
     timeout_seconds: int
+    answer_timeout: float
     silence: float
 
 
@@ -230,7 +236,7 @@ class Reflector:
         if self._slices_again_at is not None:
             timeout = max(1, min(timeout, int(self._slices_again_at - now) + 1))
         silence = self._policy.stale_after * self._random.uniform(*SILENCE)
-        return Watch(self.resource, self.resource_version, timeout, silence)
+        return Watch(self.resource, self.resource_version, timeout, min(WATCH_ANSWER, silence), silence)
 
     def listed(self, asked: List, listing: Listing, sent_at: float, now: float) -> frozenset[str]:
         """A list came. Returns the Services whose slices changed.

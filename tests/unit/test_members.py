@@ -274,7 +274,7 @@ CASES = {
             piece(pod(A6, "a"), rv=2, family="IPv6", ports={"https": 9443}),
         ],
         [f"{A}+{A6} port=5701"],
-        NAMED,
+        Rules(port="hazelcast", family="both"),
     ),
 }
 
