@@ -226,7 +226,7 @@ class Follower:
         if not self._await_leave():
             return
         with shared.lock:
-            asked, held = self._reflector.verification(), self._reflector.resource_version
+            asked = self._reflector.verification()
         sent_at = shared.clock()
         try:
             listing = shared.server.list(asked.resource, self.namespace, tuple(self._rosters), "", shared.interrupt)
@@ -238,7 +238,7 @@ class Follower:
             return
         with shared.lock:
             now, restored = shared.clock(), self._reflector.restored
-            touched, reopen = self._reflector.verified(asked, listing, held, sent_at, now)
+            touched, reopen = self._reflector.verified(asked, listing, sent_at, now)
             self._verifying = False
             self._update(touched, now, listed=True)
             if reopen and self._stream is not None:
@@ -247,8 +247,9 @@ class Follower:
         self._report_restored(restored)
 
     def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
-        for service in touched & self._rosters.keys():
-            self._rosters[service].update(self._store.slices(service), now, listed=listed)
+        for service, roster in self._rosters.items():
+            if service in touched or listed and roster.release_at is not None:
+                roster.update(self._store.slices(service), now, listed=listed)
         self._shared.changed(now)
 
     def _fail(self, error: ApiError) -> None:

@@ -48,6 +48,7 @@ class Gate:
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
         """Take the newest list. A list from a state file counts only once the time is up."""
+        self.state(now)  # a stable time that was over before this list came has opened it
         self._any_list = self._any_list or snapshot.generation > 0
         if self._opened or not snapshot.synced:
             return
@@ -82,14 +83,14 @@ class Gate:
             return GateState(True, self._opened, timed_out=True)
         return GateState(False, f"time is up after {self._rules.timeout:g} s: {reason}", timed_out=True)
 
-    @property
-    def next_change(self) -> float | None:
-        """When `state` may change without a new snapshot; None once open."""
+    def next_change(self, now: float) -> float | None:
+        """When `state` may change without a new snapshot; None where it will not."""
         if self._opened:
             return None
+        due = [self._deadline]
         if self._complete_since is not None:
-            return min(self._complete_since + self._rules.stable, self._deadline)
-        return self._deadline
+            due.append(self._complete_since + self._rules.stable)
+        return min((at for at in due if at > now), default=None)
 
     def _complain(self, addresses: frozenset[str], snapshot: Snapshot) -> str:
         own = self._rules.self_ip

@@ -19,7 +19,7 @@ from itertools import chain, repeat
 from operator import itemgetter
 
 from membership.model import Explanation, Member
-from membership.wire import Endpoint, EndpointSlice
+from membership.wire import Endpoint, EndpointSlice, number
 
 FAMILIES = {"ipv4": ("IPv4",), "ipv6": ("IPv6",), "both": ("IPv4", "IPv6")}
 """Address types by the value of `family`."""
@@ -67,6 +67,8 @@ class Decision:
     """Sorted by address: IPv4 before IPv6, each by number."""
     present: frozenset[str]
     """The uids (addresses of endpoints without) that any slice names, in the list or not."""
+    terminating: frozenset[str]
+    """Those of `present` that any slice calls terminating."""
     dropped: Mapping[Candidate, str]
     """The endpoints that are not in the list, with the reason in words."""
 
@@ -78,8 +80,7 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
     are nearly all when one pod of a thousand changes, are not read again.
     """
     ports = {port.name or "": port.port for port in slice.ports or () if port.port}
-    version = slice.metadata.resource_version
-    order = int(version) if version.isascii() and version.isdigit() else 0
+    order = number(slice.metadata.resource_version) or 0
     refusal = _refuse_slice(slice, rules)
     endpoints = slice.endpoints or ()
     known: Iterable[tuple[Endpoint | None, Candidate | None]] = ()
@@ -98,6 +99,7 @@ def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     oldest_first = sorted(readings, key=lambda reading: reading.order)
     owner = _newest_owner(oldest_first)
     dropped: dict[Candidate, str] = {}
+    terminating: set[str] = set()
     # pod -> address type -> candidate. Later slices overwrite earlier ones: that is rule 3.
     pods: dict[str, dict[str, Candidate]] = {}
     moving: dict[str, list[Candidate]] = {}
@@ -106,13 +108,17 @@ def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
         family = reading.slice.address_type
         for candidate in reading.candidates:
             member = candidate.member
+            if member is not None and member.terminating:
+                terminating.add(member.uid or member.address)
             if outdated:
                 dropped[candidate] = "its slice belongs to an earlier Service of the same name, deleted since"
             elif member is None:
                 dropped[candidate] = candidate.reason
             else:
-                families = pods.setdefault(member.uid or member.address, {})
-                replaced = families.get(family)
+                # Taken out and put in again: pods and families stay in the order of their last change.
+                families = pods.pop(member.uid or member.address, {})
+                pods[member.uid or member.address] = families
+                replaced = families.pop(family, None)
                 if replaced is not None:
                     dropped[replaced] = f"slice {reading.slice.metadata.name} changed later and names the same pod"
                     moving.setdefault(member.uid or member.address, []).append(replaced)
@@ -135,7 +141,7 @@ def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
             members.append((place, member))
     members.sort(key=itemgetter(0))
     present = frozenset(pods).union(candidate.member.uid or "" for candidate in dropped if candidate.member)
-    return Decision(tuple(member for _, member in members), present, dropped)
+    return Decision(tuple(member for _, member in members), present, frozenset(terminating), dropped)
 
 
 def explain(readings: Iterable[SliceReading], decision: Decision, rules: Rules) -> tuple[Explanation, ...]:

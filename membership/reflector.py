@@ -19,8 +19,8 @@ from membership.wire import Event, Listing, Resource, newer
 
 BACKOFF_FIRST, BACKOFF_LIMIT = 0.2, 30.0
 """Doubling, with full jitter: thousands of sidecars lose the same server at the same moment."""
-HEALTHY_STREAM = 60.0
-"""A stream that lasted this long proves the server well: the next failure starts at `BACKOFF_FIRST` again."""
+HEALTHY = 60.0
+"""Seconds without a failure, streaming or polling, after which the next one starts at `BACKOFF_FIRST` again."""
 EAGER_GAP = 10.0
 """A retry without any delay is allowed this often for one cause: an answer that repeats must not become a loop."""
 SLOW = (30.0, 60.0)
@@ -151,6 +151,8 @@ class List:
     resource: Resource
     resource_version: str
     cause: Cause
+    held: str
+    """The newest version known when asking: an answer older than this is from a server gone back in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ class Reflector:
         self._failures = 0
         self._faults = 0
         self._eager: dict[Cause, float] = {}
+        self._healthy_since: float | None = None
         self._opened_at: float | None = None
         self._events_in_stream = 0
         self._overtaken_by: str | None = None
@@ -231,7 +234,7 @@ class Reflector:
         if self._step is Step.LIST:
             version = "" if self._consistent else self.resource_version
             self.lists[self._cause] += 1
-            return List(self.resource, version, self._cause)
+            return List(self.resource, version, self._cause, self.resource_version)
         timeout = self._random.randint(*WATCH_TIMEOUT)
         if self._slices_again_at is not None:
             timeout = max(1, min(timeout, int(self._slices_again_at - now) + 1))
@@ -243,7 +246,7 @@ class Reflector:
 
         The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
         """
-        if newer(self.resource_version, listing.resource_version):
+        if newer(asked.held, listing.resource_version):
             if asked.resource_version:
                 # Older than what it was told to be at least: not from the server that gave us our version.
                 self._follow(Step.LIST, Cause.OUTDATED, now)
@@ -256,12 +259,15 @@ class Reflector:
         self.problem = None
         self._consistent = False
         self._prove(sent_at)
-        self.resource_version = listing.resource_version
+        self._healthy_since = now if self._healthy_since is None else self._healthy_since
         self._plan_verification(now)
         if self._watch_again_at is not None and now < self._watch_again_at:
             self._poll(now)
         else:
             self._step, self._not_before = Step.WATCH, now
+        if self.resource_version != asked.held and newer(self.resource_version, listing.resource_version):
+            return frozenset()  # a verification was faster, and holds a newer list
+        self.resource_version = listing.resource_version
         return self._store.replace(listing.items)
 
     def opened(self, asked: Watch, now: float) -> bool:
@@ -275,6 +281,7 @@ class Reflector:
         self.refusals.pop("watch", None)
         self.problem = None
         self._prove(now)
+        self._healthy_since = now if self._healthy_since is None else self._healthy_since
         if self.verify_at is None:
             self._plan_verification(now)
         self._overtaken_by = None if asked.resource_version == self.resource_version else self.resource_version
@@ -285,7 +292,7 @@ class Reflector:
         self._prove(now)
         self._events_in_stream += 1
         if self._overtaken_by is not None:
-            if not newer(event.resource_version, self._overtaken_by):
+            if newer(event.resource_version, self._overtaken_by) is False:
                 return frozenset()  # a list that came beside the stream has it already
             self._overtaken_by = None
         self.resource_version = event.resource_version
@@ -296,8 +303,8 @@ class Reflector:
 
     def ended(self, cause: Cause, now: float) -> None:
         """The stream is over without an error: `ENDED` by the server, `QUIET` or `RESTORED` by ourselves, or `CUT`."""
-        lasted = self._lasted(now)
-        if cause is Cause.ENDED and not self._events_in_stream and lasted < SHORT_STREAM:
+        opened_at = now if self._opened_at is None else self._opened_at
+        if cause is Cause.ENDED and not self._events_in_stream and now - opened_at < SHORT_STREAM:
             cause = Cause.SHORT
         self.watch_restarts[cause] += 1
         self._opened_at = None
@@ -308,11 +315,10 @@ class Reflector:
         cause = _CAUSES[type(error)]
         before, self.problem = self.problem, error
         if self._step is Step.WATCH:
-            self._lasted(now)
             self.watch_restarts[cause] += 1
             self._opened_at = None
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
-            self._refused(error, cause, now)
+            self._refused(error, cause, now, before)
             return
         in_row = cause in (Cause.SERVER_FAULT, Cause.SILENT) and self._step is Step.WATCH
         self._faults = self._faults + 1 if in_row else 0
@@ -327,12 +333,10 @@ class Reflector:
         """The list to ask for beside the stream when `verify_at` has come."""
         self.lists[Cause.PERIODIC] += 1
         self.verify_at = None
-        return List(self.resource, "", Cause.PERIODIC)
+        return List(self.resource, "", Cause.PERIODIC, self.resource_version)
 
-    def verified(
-        self, asked: List, listing: Listing, held_then: str, sent_at: float, now: float
-    ) -> tuple[frozenset[str], bool]:
-        """The list asked for beside the stream came; `held_then` is our version when it was sent.
+    def verified(self, asked: List, listing: Listing, sent_at: float, now: float) -> tuple[frozenset[str], bool]:
+        """The list asked for beside the stream came.
 
         Returns the Services whose slices changed, and whether the stream must be opened anew. A most recent list that
         is older than what we held when asking means that the server was restored from a backup; from then on it is
@@ -342,7 +346,7 @@ class Reflector:
         if asked.resource is not self._holds:
             return frozenset(), False
         self._prove(sent_at)
-        restored = newer(held_then, listing.resource_version)
+        restored = newer(asked.held, listing.resource_version)
         behind = newer(self.resource_version, listing.resource_version)
         if restored:
             self.restored += 1
@@ -357,8 +361,11 @@ class Reflector:
         """The stream goes on; the list is asked for again later."""
         self.verify_at = now + max(self._random.uniform(*SLOW), self._obey(error.retry_after))
 
-    def _refused(self, error: errors.ApiError, cause: Cause, now: float) -> None:
-        """RBAC or an old server does not allow this: the next best way, and a date to ask again."""
+    def _refused(self, error: errors.ApiError, cause: Cause, now: float, before: errors.ApiError | None) -> None:
+        """RBAC or an old server does not allow this: the next best way, and a date to ask again.
+
+        A problem (`before`) stays one until the next best way has worked.
+        """
         again = now + self._random.uniform(*SLOW)
         if self._step is Step.WATCH:
             self.refusals["watch"] = error
@@ -373,7 +380,7 @@ class Reflector:
             self.refusals["slices"] = error
             self._slices_again_at = again
             self.resource = Resource.ENDPOINTS
-            self.problem = None  # one only when Endpoints are refused as well
+            self.problem = before
             if self._holds is Resource.ENDPOINTS:  # this was the question whether slices are allowed by now
                 self._step = Step.WATCH if self._watch_again_at is None else Step.LIST
                 self._cause, self._not_before = Cause.POLL, now
@@ -414,6 +421,9 @@ class Reflector:
         if delay is Delay.EAGER and now - self._eager.get(cause, -EAGER_GAP) >= EAGER_GAP:
             self._eager[cause] = now
             return 0.0
+        if self._healthy_since is not None and now - self._healthy_since >= HEALTHY:
+            self._failures = 0
+        self._healthy_since = None
         ceiling = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
         return self._random.uniform(0.0, ceiling)
@@ -424,12 +434,6 @@ class Reflector:
             return 0.0
         wanted = min(max(retry_after, 0.0), RETRY_AFTER_LIMIT)
         return wanted + self._random.uniform(0.0, max(1.0, wanted / 4))
-
-    def _lasted(self, now: float) -> float:
-        lasted = 0.0 if self._opened_at is None else now - self._opened_at
-        if lasted >= HEALTHY_STREAM:
-            self._failures = 0
-        return lasted
 
     def _prove(self, at: float) -> None:
         self.proved_at = at if self.proved_at is None else max(self.proved_at, at)

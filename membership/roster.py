@@ -24,6 +24,7 @@ class Roster:
         self._readings: tuple[SliceReading, ...] = ()
         self._decision: Decision = decide((), rules)
         self._held: dict[str, tuple[Member, float]] = {}  # uid -> (the member, until when)
+        self._doomed: frozenset[str] = frozenset()  # uids seen terminating, while any slice names them
         self.members: tuple[Member, ...] = ()
         self.known = False
 
@@ -33,12 +34,15 @@ class Roster:
         `listed`: the slices are the whole truth of one moment, as a list answer or a v1 Endpoints object is: what is
         missing in it is gone and not on its way. Nor is anything on its way when the last slice is gone.
         """
-        before = {reading.slice.metadata.name: reading for reading in self._readings}
+        # By name; the slices made of one v1 Endpoints object share theirs, and keep their order.
+        before: dict[str, list[SliceReading]] = {}
+        for reading in reversed(self._readings):
+            before.setdefault(reading.slice.metadata.name, []).append(reading)
         self._readings = tuple(self._read(slice, before.get(slice.metadata.name)) for slice in slices)
         was_known, self.known = self.known, bool(self._readings)
         self._decision = decide(self._readings, self._rules)
         if listed or not self.known:
-            self._held.clear()
+            self._held, self._doomed = {}, self._decision.terminating
         else:
             self._hold(now)
         return self._compose() or was_known != self.known
@@ -59,7 +63,7 @@ class Roster:
         """Every address of every slice, and every held member."""
         held = tuple(
             Explanation(
-                address=member.address,
+                address=address,
                 namespace=member.namespace,
                 service=member.service,
                 slice="",
@@ -69,22 +73,27 @@ class Roster:
                 reason=f"missing from the slices for less than {HOLD} s: it may be moving between two of them",
             )
             for member, _ in self._held.values()
+            for address in member.addresses
         )
         return explain(self._readings, self._decision, self._rules) + held
 
-    def _read(self, slice: EndpointSlice, before: SliceReading | None) -> SliceReading:
+    def _read(self, slice: EndpointSlice, namesakes: list[SliceReading] | None) -> SliceReading:
+        before = namesakes.pop() if namesakes else None
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
     def _hold(self, now: float) -> None:
-        present, taken = self._decision.present, {member.address for member in self._decision.members}
-        for known, (member, _) in list(self._held.items()):
-            if known in present or member.address in taken:
-                del self._held[known]
+        present = self._decision.present
+        taken = {address for member in self._decision.members for address in member.addresses}
+
+        def may_stay(member: Member) -> bool:
+            return member.uid not in present and taken.isdisjoint(member.addresses)
+
+        self._held = {uid: (member, until) for uid, (member, until) in self._held.items() if may_stay(member)}
         for member in self.members:
             uid = member.uid
-            if uid is None or uid in present or uid in self._held or member.terminating or member.address in taken:
-                continue
-            self._held[uid] = (member, now + HOLD)
+            if uid and uid not in self._held and uid not in self._doomed and may_stay(member):
+                self._held[uid] = (member, now + HOLD)
+        self._doomed = (self._doomed & present) | self._decision.terminating
 
     def _compose(self) -> bool:
         before = self.members

@@ -207,6 +207,9 @@ _SLICE = msgspec.json.Decoder(EndpointSlice)
 _ENDPOINTS_LIST = msgspec.json.Decoder(_EndpointsList)
 _ENDPOINTS = msgspec.json.Decoder(_EndpointsObject)
 
+_MOST_DIGITS = 40
+"""etcd's revisions have 64 bits; int() takes quadratic time and refuses more than 4300 digits."""
+
 _T = TypeVar("_T")
 
 
@@ -261,8 +264,8 @@ def decode_status(body: bytes, code: int) -> ApiError:
     The text is the server's own where `body` is a Kubernetes Status, else the first 200 characters of what came.
     """
     try:
-        status = _STATUS.decode(body)
-    except msgspec.MsgspecError:
+        status = _decode(_STATUS, body)
+    except BadAnswer:
         status = _Status()
     if status.kind != "Status":
         shown = " ".join(body[:200].decode("utf-8", "replace").split())
@@ -278,18 +281,17 @@ def decode_status(body: bytes, code: int) -> ApiError:
 
 
 def newer(version: str, than: str) -> bool | None:
-    """Whether resource version `version` is newer than `than`; None where they cannot be compared.
+    """Whether resource version `version` is newer than `than`; None where they cannot be compared."""
+    ours, others = number(version), number(than)
+    return None if ours is None or others is None else ours > others
 
-    Resource versions are ordered decimal integers, officially since 1.35:
+
+def number(version: str) -> int | None:
+    """A resource version as the ordered integer it is, officially since 1.35; None for anything else.
+
     https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version
     """
-    if not (_is_number(version) and _is_number(than)):
-        return None
-    return int(version) > int(than)
-
-
-def _is_number(version: str) -> bool:
-    return version.isascii() and version.isdigit()
+    return int(version) if version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS else None
 
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", data: bytes | msgspec.Raw) -> _T:

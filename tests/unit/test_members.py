@@ -5,7 +5,6 @@ Every case also holds that explain() says the same as the list: the addresses it
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -279,18 +278,7 @@ CASES = {
 }
 
 
-DEFECTS = {
-    "moving, dual stack: the more recently changed slice of all families has the conditions": "members.py _merge:"
-    " `families` is in the order of first sighting, so the last of it is not the most recently changed",
-}
-
-
-def _with_marks(name: str) -> Any:
-    marks = [pytest.mark.xfail(reason=DEFECTS[name], strict=True)] if name in DEFECTS else []
-    return pytest.param(CASES[name], id=name, marks=marks)
-
-
-@pytest.mark.parametrize("case", [_with_marks(name) for name in CASES])
+@pytest.mark.parametrize("case", [pytest.param(case, id=name) for name, case in CASES.items()])
 def test_rule(case: Case) -> None:
     for slices in (case.slices, case.slices[::-1]):
         assert [show(member) for member in judge(slices, case.rules).members] == list(case.members)
@@ -335,7 +323,6 @@ def test_of_two_equal_pods_with_one_address_the_more_recently_changed_slice_has_
     assert [member.uid for member in judge(slices).members] == ["b"]
 
 
-@pytest.mark.xfail(strict=True, reason="members.py _settle_shared_addresses: `pods` is in the order of first sighting")
 def test_of_two_equal_pods_the_slice_counts_that_names_the_pod_last() -> None:
     slices = [piece(pod(A, "a"), rv=1), piece(pod(A, "b"), rv=2), piece(pod(A, "a"), rv=3)]
     assert [member.uid for member in judge(slices).members] == ["a"]

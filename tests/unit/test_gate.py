@@ -1,0 +1,249 @@
+"""The formation gate of contract.md: --expect, --stable, --gate-timeout, --on-timeout and --self-ip, in virtual time.
+
+It opens when the own address and --expect addresses are in the slices, unchanged for --stable; at once where another
+member serves; at the time-out with `start` and any list at all. Once open it stays open.
+"""
+
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from membership.gate import Gate, GateRules
+from membership.model import Member, Snapshot
+
+OWN, OTHER, THIRD = "10.0.0.1", "10.0.0.2", "10.0.0.3"
+RULES = GateRules(expect=2, stable=2.0, timeout=120.0, self_ip=OWN)
+FAIL = replace(RULES, on_timeout="fail")
+GENERATION = count(1)
+START = 1000.0
+"""The monotonic second at which the gate starts: no test may depend on its being 0."""
+
+
+def member(address: str, *more: str, serving: bool = False, terminating: bool = False, service: str = "is") -> Member:
+    uid = f"uid-{address}"
+    return Member(
+        address, 4000, (address, *more), service, "wso2", uid, uid, True, serving, terminating, None, None, None, {}
+    )
+
+
+def snapshot(*members: Member | str, synced: bool = True, generation: int | None = None) -> Snapshot:
+    """Members by address are such that do not serve yet: all start together."""
+    return Snapshot(
+        generation=next(GENERATION) if generation is None else generation,
+        epoch="e",
+        synced=synced,
+        stale=not synced,
+        age_seconds=0.0,
+        source="endpointslices" if synced else "state",
+        services=("wso2/is",),
+        unknown_services=(),
+        resource_versions={},
+        members=tuple(member(entry) if isinstance(entry, str) else entry for entry in members),
+    )
+
+
+def gate(*seen: tuple[float, Snapshot], rules: GateRules = RULES) -> Gate:
+    """A gate that saw these lists so many seconds after its start."""
+    made = Gate(rules, START)
+    for at, what in seen:
+        made.observe(what, START + at)
+    return made
+
+
+def is_open(of: Gate, at: float) -> bool:
+    return of.state(START + at).open
+
+
+def test_the_defaults_are_the_contracts() -> None:
+    rules = GateRules()
+    assert (rules.expect, rules.timeout, rules.stable, rules.on_timeout) == (1, 120.0, 2.0, "start")
+
+
+def test_before_any_list_it_is_closed_and_counts_down() -> None:
+    state = gate().state(START + 20)
+    assert (state.open, state.timed_out, state.seconds_left) == (False, False, 100.0)
+    assert "no list" in state.reason
+
+
+def test_complete_opens_when_stable_and_not_before() -> None:
+    made = gate((1, snapshot(OWN, OTHER)))
+    assert not is_open(made, 1) and not is_open(made, 2.999)
+    assert is_open(made, 3)
+    assert not made.state(START + 3).timed_out
+
+
+INCOMPLETE = {
+    "no members": (snapshot(), "own address"),
+    "the own address is missing": (snapshot(OTHER, THIRD), OWN),
+    "too few": (snapshot(OWN), "1 of 2"),
+    "one address in two Services counts once": (snapshot(OWN, member(OWN, service="am")), "1 of 2"),
+    "a second address of one member does not count": (snapshot(member(OWN, "fd00::1")), "1 of 2"),
+}
+
+
+@pytest.mark.parametrize("seen, words", list(INCOMPLETE.values()), ids=list(INCOMPLETE))
+def test_incomplete_stays_closed_and_says_why(seen: Snapshot, words: str) -> None:
+    state = gate((0, seen)).state(START + 119)
+    assert not state.open and words in state.reason
+
+
+COMPLETE = {
+    "as many as expected": (snapshot(OWN, OTHER), RULES),
+    "more than expected": (snapshot(OWN, OTHER, THIRD), RULES),
+    "the own address is a member's second one": (snapshot(member(OTHER, OWN), THIRD), RULES),
+    "without --self-ip nobody need be there but the expected": (snapshot(OTHER, THIRD), replace(RULES, self_ip=None)),
+    "alone where one is expected": (snapshot(OWN), replace(RULES, expect=1)),
+    "serving ourselves": (snapshot(member(OWN, serving=True), OTHER), RULES),
+    "with someone who terminates while serving": (
+        snapshot(OWN, OTHER, member(THIRD, serving=True, terminating=True)),
+        RULES,
+    ),
+}
+
+
+@pytest.mark.parametrize("seen, rules", list(COMPLETE.values()), ids=list(COMPLETE))
+def test_complete_needs_to_be_stable(seen: Snapshot, rules: GateRules) -> None:
+    made = gate((0, seen), rules=rules)
+    assert not is_open(made, 1.9)
+    assert is_open(made, 2)
+
+
+def test_a_changed_list_starts_the_stable_time_anew() -> None:
+    made = gate((0, snapshot(OWN, OTHER)), (1.5, snapshot(OWN, OTHER, THIRD)))
+    assert not is_open(made, 3.4)
+    assert is_open(made, 3.5)
+
+
+def test_an_incomplete_list_ends_the_stable_time() -> None:
+    made = gate((0, snapshot(OWN, OTHER)), (1, snapshot(OWN)), (1.5, snapshot(OWN, OTHER)))
+    assert not is_open(made, 3.4)
+    assert is_open(made, 3.5)
+
+
+def test_a_list_that_became_incomplete_does_not_open_it_later() -> None:
+    assert not is_open(gate((0, snapshot(OWN, OTHER)), (1, snapshot(OWN))), 119)
+
+
+def test_a_list_with_the_same_addresses_does_not_start_it_anew() -> None:
+    """A pod that becomes ready or a node name that appears changes the list and not who is in it."""
+    made = gate((0, snapshot(OWN, OTHER)), (1.5, snapshot(member(OWN), member(OTHER, service="am"))))
+    assert is_open(made, 2)
+
+
+def test_what_was_stable_long_enough_has_opened_it_whenever_it_is_asked() -> None:
+    made = gate((0, snapshot(OWN, OTHER)), (5, snapshot(OWN)))
+    assert is_open(made, 5), "stable from 0 to 5: open since 2, and once open it stays open"
+
+
+def test_an_established_member_opens_it_at_once() -> None:
+    made = gate((7, snapshot(member(OTHER, serving=True))))
+    state = made.state(START + 7)
+    assert state.open and OTHER in state.reason and not state.timed_out
+
+
+NOT_ESTABLISHED = {
+    "ourselves": member(OWN, serving=True),
+    "ourselves by a second address": member(THIRD, OWN, serving=True),
+    "someone who terminates": member(OTHER, serving=True, terminating=True),
+    "someone who is not ready": member(OTHER),
+}
+
+
+@pytest.mark.parametrize("who", list(NOT_ESTABLISHED.values()), ids=list(NOT_ESTABLISHED))
+def test_who_is_no_established_member(who: Member) -> None:
+    assert not is_open(gate((0, snapshot(who))), 119)
+
+
+def test_once_open_it_stays_open() -> None:
+    made = gate((0, snapshot(OWN, OTHER)))
+    assert is_open(made, 2)
+    for at, seen in ((3, snapshot()), (4, snapshot(OTHER)), (200, snapshot(synced=False))):
+        made.observe(seen, START + at)
+        assert is_open(made, at)
+    assert made.next_change(START + 10) is None
+
+
+def test_once_open_for_an_established_member_it_stays_open() -> None:
+    made = gate((0, snapshot(member(OTHER, serving=True))), (1, snapshot()))
+    assert is_open(made, 1) and is_open(made, 500)
+
+
+# The time-out
+
+
+@pytest.mark.parametrize(
+    "seen", [snapshot(OWN), snapshot(), snapshot(OTHER, THIRD)], ids=["too few", "empty", "not us"]
+)
+def test_at_the_time_out_start_opens_with_any_list(seen: Snapshot) -> None:
+    made = gate((0, seen))
+    assert not is_open(made, 119.999)
+    state = made.state(START + 120)
+    assert (state.open, state.timed_out, state.seconds_left) == (True, True, 0.0)
+    assert "time is up" in state.reason
+    assert is_open(made, 121)
+
+
+@pytest.mark.parametrize("seen", [snapshot(OWN), snapshot()], ids=["too few", "empty"])
+def test_at_the_time_out_fail_stays_closed(seen: Snapshot) -> None:
+    state = gate((0, seen), rules=FAIL).state(START + 500)
+    assert (state.open, state.timed_out, state.seconds_left) == (False, True, 0.0)
+
+
+@pytest.mark.parametrize("rules", [RULES, FAIL], ids=["start", "fail"])
+def test_at_the_time_out_without_any_list_it_stays_closed(rules: GateRules) -> None:
+    state = gate((0, snapshot(synced=False, generation=0)), rules=rules).state(START + 500)
+    assert (state.open, state.timed_out) == (False, True)
+
+
+def test_after_the_time_out_the_first_list_opens_it() -> None:
+    made = gate()
+    assert not is_open(made, 300)
+    made.observe(snapshot(), START + 301)
+    assert is_open(made, 301)
+
+
+@pytest.mark.parametrize("rules", [RULES, FAIL], ids=["start", "fail"])
+def test_stable_in_time_is_no_time_out(rules: GateRules) -> None:
+    state = gate((118, snapshot(OWN, OTHER)), rules=rules).state(START + 120)
+    assert (state.open, state.timed_out) == (True, False)
+
+
+# Lists from a state file
+
+STATE = {
+    "complete": snapshot(OWN, OTHER, synced=False),
+    "with an established member": snapshot(OWN, member(OTHER, serving=True), synced=False),
+}
+
+
+@pytest.mark.parametrize("seen", list(STATE.values()), ids=list(STATE))
+def test_a_list_from_a_state_file_opens_it_only_at_the_time_out(seen: Snapshot) -> None:
+    made = gate((0, seen))
+    assert not is_open(made, 119.999)
+    state = made.state(START + 120)
+    assert state.open and state.timed_out
+
+
+@pytest.mark.parametrize("seen", list(STATE.values()), ids=list(STATE))
+def test_a_list_from_a_state_file_does_not_open_it_under_fail(seen: Snapshot) -> None:
+    assert not is_open(gate((0, seen), rules=FAIL), 500)
+
+
+# When to look again
+
+
+def test_next_change_is_when_the_answer_changes_by_itself() -> None:
+    assert gate().next_change(START) == START + 120
+    assert gate((1, snapshot(OWN))).next_change(START + 1) == START + 120
+    assert gate((1, snapshot(OWN, OTHER))).next_change(START + 1) == START + 3
+    assert gate((119, snapshot(OWN, OTHER))).next_change(START + 119) == START + 120
+
+
+@pytest.mark.parametrize("rules", [RULES, FAIL], ids=["start", "fail"])
+def test_next_change_never_lies_in_the_past(rules: GateRules) -> None:
+    made = gate(rules=rules)
+    now = START + 130
+    assert not made.state(now).open
+    due = made.next_change(now)
+    assert due is None or due > now
