@@ -13,8 +13,8 @@ def render() -> str:
     lines = [
         "# Settings",
         "",
-        "Made by `python -m docs.make_settings` from the code. The flag counts, else the first variable that is set and "
-        "not empty, else the default. Durations: `500ms`, `2s`, `5m`. Booleans: true, false, 1, 0, yes, no.",
+        "Made by `python -m docs.make_settings` from the code. The flag counts, else the first variable that is set "
+        "and not empty, else the default. Durations: `500ms`, `2s`, `5m`. Booleans: true, false, 1, 0, yes, no.",
         "",
         "| flag | variables | default | meaning |",
         "|---|---|---|---|",
@@ -25,9 +25,10 @@ def render() -> str:
         lines.append(f"| `--{setting.flag}` | {variables} | {default} | {setting.help} |")
     lines += [
         "",
-        f"Secrets come in variables only: `{TOKEN}` (a literal bearer token), `{USERNAME}` and `{PASSWORD}` (basic auth).",
-        f"Accepted and ignored, with a warning: {', '.join(f'`{name}`' for name in IGNORED)}; names are never resolved to "
-        "find members.",
+        f"Secrets come in variables only: `{TOKEN}` (a literal bearer token), `{USERNAME}` and `{PASSWORD}` "
+        "(basic auth).",
+        f"Accepted and ignored, with a warning: {', '.join(f'`{name}`' for name in IGNORED)}; names are never resolved "
+        "to find members.",
         "",
         "The `membership` subcommands take the same settings, without those of the daemon: `--http`, `--out`, "
         "`--staging`, `--on-change`, `--on-change-timeout`, `--state`.",

@@ -96,7 +96,8 @@ def _from_kubeconfig(kubeconfig: str | Path | None, context: str | None, env: Ma
     files = str(kubeconfig) if kubeconfig else env.get("KUBECONFIG") or "~/.kube/config"
     paths = [os.path.expanduser(part) for part in files.split(os.pathsep) if part]
     if not any(os.path.exists(path) for path in paths):
-        raise SettingsError([f"no API server: --server is not set, this is no pod, and there is no {files}"])
+        why = f"context {context!r} is asked for" if context else "--server is not set, this is no pod"
+        raise SettingsError([f"no API server: {why}, and there is no kubeconfig {files}"])
     try:
         from kubernetes import client
         from kubernetes import config as loader

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,29 +18,37 @@ import msgspec
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
 from membership.gate import Gate, GateState
+from membership.hazelcast import client_cluster
 from membership.model import Snapshot
 from membership.preflight import check_access
-from membership.render import FORMATS
+from membership.outputs import STDOUT, Output, Request, make_output
+from membership.render import SERVED, render_served
 from membership.render.explanation import explain_text
+from membership.render.profiles import profiles_json, profiles_text
+from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
 from membership.settings import (
+    EPILOG,
     SETTINGS,
     Reader,
     Setting,
     Settings,
-    choice,
+    SettingsCommand,
     environment,
     read,
+    read_product,
     with_settings,
 )
+from membership.verification import CONFIRM, Verification, VerifyRules
+from membership.verify import Verdict, confirmed
 
 PROGRAM = "membership"
 PROGRESS_INTERVAL = 5.0
 """Seconds between lines of progress while nothing changes."""
 
 TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
-FORMAT = Setting("format", f"One of {', '.join(FORMATS)}.", "lines", metavar="FORMAT")
-EXPLAIN_FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT")
+FORMAT = Setting("format", f"One of {', '.join(SERVED)}.", "lines", metavar="FORMAT", choices=SERVED)
+REPORT_FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT", choices=("text", "json"))
 
 
 class Exit(IntEnum):
@@ -65,9 +72,15 @@ def command() -> None:
 
 
 def _subcommand(
-    name: str, *extra: Setting, arguments: Sequence[Callable[[Any], Any]] = ()
+    name: str,
+    *extra: Setting,
+    arguments: Sequence[Callable[[Any], Any]] = (),
+    request: Callable[..., Request] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A subcommand with all settings: its function gets the Reader, the Settings, and the values of `arguments`."""
+    """A subcommand with all settings: its function gets the Reader, the Settings, and the values of `arguments`.
+
+    With `request`, which makes these values a wish for a file, it gets the Output in their place.
+    """
     table = (*extra, TIMEOUT, *SETTINGS)
     flags = {setting.flag.replace("-", "_") for setting in table}
 
@@ -77,16 +90,25 @@ def _subcommand(
             reader = Reader(table, given, environ)
             reader.refuse(unknown)
             reader.duration("timeout")
-            settings = read(reader, environ)
+            for setting in extra:
+                reader.word(setting.flag)
+            profile = read_product(reader)
+            values = {key: value for key, value in given.items() if key not in flags}
+            outputs: tuple[Output, ...] = ()
+            if request is not None:
+                output = make_output(request(**values), profile, reader.problems)
+                values, outputs = {"output": output}, (output,) if output else ()
+            settings = read(reader, environ, outputs)
             _log(settings)
-            return function(reader, settings, **{key: value for key, value in given.items() if key not in flags})
+            return function(reader, settings, **values)
 
         run.__doc__ = function.__doc__
         decorated: Any = click.argument("unknown", nargs=-1, type=click.UNPROCESSED)(run)
         for argument in (*reversed(arguments), with_settings(table)):
             decorated = argument(decorated)
         context = {"ignore_unknown_options": True, "max_content_width": 110}
-        subcommand: Callable[..., Any] = command.command(name, context_settings=context)(decorated)
+        make = command.command(name, cls=SettingsCommand, context_settings=context, epilog=EPILOG)
+        subcommand: Callable[..., Any] = make(decorated)
         return subcommand
 
     return decorate
@@ -95,11 +117,11 @@ def _subcommand(
 @_subcommand("list", FORMAT)
 def list_members(reader: Reader, settings: Settings) -> int:
     """Print the members."""
-    format = _format(reader, tuple(FORMATS))
+    format = reader.word("format")
     with _membership(settings) as membership:
         snapshot = _first_list(membership, reader)
         _say_unknown(snapshot)
-        _print(FORMATS[format](snapshot) or b"")
+        _print(render_served(format, snapshot))
     return Exit.DONE
 
 
@@ -124,7 +146,7 @@ def wait(reader: Reader, settings: Settings) -> int:
 
     Ends with 3 when the time is up, with --on-timeout start only where there is no list at all.
     """
-    format = _format(reader, tuple(FORMATS))
+    format = reader.word("format")
     gate = Gate(settings.gate, time.monotonic())
     with _membership(settings) as membership:
         state = _await_gate(gate, membership)
@@ -134,7 +156,7 @@ def wait(reader: Reader, settings: Settings) -> int:
             _say(f"{state.reason}{f'; {problem}' if problem else ''}")
             return Exit.TIMED_OUT
         _say(f"warning: {state.reason}" if state.timed_out else state.reason)
-        _print(FORMATS[format](snapshot) or b"")
+        _print(render_served(format, snapshot))
     return Exit.DONE
 
 
@@ -142,29 +164,40 @@ def wait(reader: Reader, settings: Settings) -> int:
     "render",
     arguments=(
         click.argument("format", metavar="FORMAT"),
-        click.option("-o", "--output", metavar="TARGET", help="Write this file, as a whole; default is stdout."),
+        click.argument("source_file", metavar="[SOURCE]", required=False),
+        click.option(
+            "-o",
+            "--output",
+            metavar="TARGET",
+            default=str(STDOUT),
+            help="Write this file, as a whole; with --product a folder, which ends in /, is where the product's home "
+            "is copied from. Default is stdout.",
+        ),
     ),
+    request=lambda format, source_file, output: Request("render", format, source_file, output),
 )
-def render(reader: Reader, settings: Settings, format: str, output: str | None) -> int:
-    """Print the list in one format, or write it to a file. Ends with 3 where there is nothing to write."""
-    if format not in FORMATS:
-        raise SettingsError([f"{format!r} is no format; there are {', '.join(FORMATS)}"])
+def render(reader: Reader, settings: Settings, output: Output) -> int:
+    """Print the list in one format, or write it to a file. Ends with 3 where there is nothing to write.
+
+    FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template; or product,
+    the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2 template.
+    """
     with _membership(settings) as membership:
-        content = FORMATS[format](_first_list(membership, reader))
+        content = output.render(_first_list(membership, reader), settings.setup)
     if content is None:
         _say("nothing to write: the list has no address, and an empty one would make members start alone")
         return Exit.TIMED_OUT
-    if output is None:
+    if output.target == STDOUT:
         _print(content)
     else:
-        FileWriter(Path(output), None).write(content)
+        FileWriter(output.target, None).write(content)
     return Exit.DONE
 
 
-@_subcommand("explain", EXPLAIN_FORMAT)
+@_subcommand("explain", REPORT_FORMAT)
 def explain(reader: Reader, settings: Settings) -> int:
     """Print every address of every slice, in the list or not, and why."""
-    format = _format(reader, ("text", "json"))
+    format = reader.word("format")
     with _membership(settings) as membership:
         snapshot = _first_list(membership, reader)
         entries = membership.explain()
@@ -182,9 +215,39 @@ def check(reader: Reader, settings: Settings) -> int:
 
     Findings are comments, so that the output can be given to kubectl apply -f - as it is.
     """
-    report = check_access(settings.server, settings.services, settings.options.source)
+    deadline = time.monotonic() + reader.duration("timeout")
+    report = check_access(settings.server, settings.services, settings.options.source, deadline)
     _print(report.text.encode())
     return Exit.DONE if report.ok else Exit.REFUSED
+
+
+@command.command("profiles")
+@with_settings((REPORT_FORMAT,))
+def profiles(**given: Any) -> int:
+    """Print the WSO2 products that --product knows: files, paths, ports, how members get in; and those it refuses."""
+    reader = Reader((REPORT_FORMAT,), given, environment())
+    format = reader.word("format")
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    content = profiles_json() if format == "json" else profiles_text()
+    _print(content.encode())
+    return Exit.DONE
+
+
+@_subcommand("verify", REPORT_FORMAT)
+def verify(reader: Reader, settings: Settings) -> int:
+    """Ask every Hazelcast member for its own view, and compare with the list. Ends with 5 where they differ.
+
+    Asks by REST on the member port; members with REST off by the Hazelcast client, where it is installed,
+    --cluster-name is given and --hazelcast-version is 4 or newer. Ends with 3 where nothing is sure at --timeout.
+    """
+    format = reader.word("format")
+    verdict = _await_verdict(reader, settings)
+    fields = msgspec.json.format(msgspec.json.encode(verdict_fields(verdict)), indent=2) + b"\n"
+    _print(fields if format == "json" else verdict_text(verdict).encode())
+    if verdict.differs:
+        return Exit.DIFFERENCE
+    return Exit.DONE if verdict.verdict == "agreed" else Exit.TIMED_OUT
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -209,7 +272,7 @@ def run(arguments: list[str] | None = None) -> int:
         return Exit.UNREACHABLE
     except PublishError as error:
         _say(str(error))
-        return Exit.BUG
+        return Exit.SETTINGS
     except (click.Abort, KeyboardInterrupt):
         return Exit.DONE
     except BrokenPipeError:
@@ -238,8 +301,33 @@ def _await_gate(gate: Gate, membership: Membership) -> GateState:
         if state.reason != said or now - said_at >= PROGRESS_INTERVAL:
             said, said_at = state.reason, now
             _say(f"waiting: {state.reason}; {state.seconds_left:.0f} s left{f'; {problem}' if problem else ''}")
-        due = min(gate.next_change or math.inf, now + PROGRESS_INTERVAL)
+        due = min(gate.next_change(now) or math.inf, now + PROGRESS_INTERVAL)
         membership.wait_newer(snapshot.generation, max(0.0, due - now))
+
+
+def _await_verdict(reader: Reader, settings: Settings) -> Verdict:
+    """Until members and list agree, or differ twice in a row, or the time is up."""
+    setup = settings.setup
+    cluster = client_cluster(setup.cluster_name, setup.hazelcast_version)
+    verification = Verification(VerifyRules("all", setup.self_ip, setup.port, cluster))
+    deadline, before = time.monotonic() + reader.duration("timeout"), None
+    try:
+        while True:
+            # A new list each time: that a member is not in it counts only when it is newer than the member's view.
+            with _membership(settings) as membership:
+                snapshot = membership.wait(0, max(1.0, deadline - time.monotonic()), refusal_is_final=True)
+                if before is None:
+                    _say_unknown(snapshot)
+                verdict = verification.run(membership)
+            late = time.monotonic() - deadline
+            if verdict.verdict == "agreed" or (verdict.differs and (confirmed(before, verdict) or late > 2 * CONFIRM)):
+                return verdict
+            if late >= 0 and not verdict.differs:
+                return verdict
+            before = verdict
+            time.sleep(CONFIRM)
+    finally:
+        verification.close()
 
 
 def _describe_change(before: Snapshot, after: Snapshot) -> str:
@@ -249,13 +337,6 @@ def _describe_change(before: Snapshot, after: Snapshot) -> str:
         names = [endpoint for endpoint in some.endpoints if endpoint not in others.endpoints]
         words += [verb, ",".join(names)] if names else []
     return " ".join(words) + "\n"
-
-
-def _format(reader: Reader, formats: tuple[str, ...]) -> str:
-    format = reader.parse("format", choice(*formats), "")
-    if reader.problems:
-        raise SettingsError(reader.problems)
-    return format
 
 
 def _say_unknown(snapshot: Snapshot) -> None:

@@ -4,6 +4,7 @@
     ├── SettingsError          wrong or contradicting settings; `problems` names each of them
     ├── MembershipTimeout      the list did not become what the caller waits for; `cause` says why, where known
     ├── PublishError           an output could not be written (the message names target and reason)
+    │   └── RenderError        ... for its source is not what it should be; names file, line and what was expected
     └── ApiError               the API server, or something in front of it; names server and request
         ├── Unreachable        no connection, or one that was cut
         │   └── Silent         connected, and no answer before the deadline
@@ -45,6 +46,19 @@ class MembershipTimeout(MembershipError):
 
 class PublishError(MembershipError):
     """An output could not be written. Nothing was lost: the file that was there is untouched."""
+
+
+class RenderError(PublishError):
+    """The list cannot be put into this format: its source is broken or absent, or Carbon cannot take what there is.
+
+    `source` is the file's name and `line` its line, from 1, where they are known; both are in the message.
+    """
+
+    def __init__(self, problem: str, source: str | None = None, line: int | None = None) -> None:
+        self.source = source
+        self.line = line
+        place = ":".join(str(part) for part in (source, line) if part is not None)
+        super().__init__(f"{place}: {problem}" if place else problem)
 
 
 class ApiError(MembershipError):

@@ -24,6 +24,7 @@ class FileWriter:
         """Make the file hold `content`; unchanged bytes are not rewritten. Raises PublishError, the file untouched."""
         try:
             if self._current() == content:
+                os.chmod(self._target, FILE_MODE)
                 return
             for folder in (self._target.parent, self._staging):
                 _make_folder(folder)

@@ -69,7 +69,6 @@ class Follower:
         self._reflector = Reflector(self._store, policy, random, shared.clock())
         self._shared = shared
         self._stream: Stream | None = None
-        self._requests = 0
         self._reported = ("", 0.0, 0)  # the problem last logged, when, and how often it came since
         self._verifying = False
 
@@ -89,6 +88,11 @@ class Follower:
     @property
     def listed_once(self) -> bool:
         return self._reflector.listed_once
+
+    @property
+    def asking(self) -> str:
+        """What is asked for until the first list has come."""
+        return f"list {self._reflector.resource.qualified} in namespace {self.namespace}"
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -150,7 +154,6 @@ class Follower:
             return
         with shared.lock:
             now = shared.clock()
-            shared.pace.answered(True)
             restored = self._reflector.restored
             self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=True)
         self._report_restored(restored)
@@ -173,7 +176,6 @@ class Follower:
             return
         try:
             with shared.lock:
-                shared.pace.answered(True)
                 wanted = self._reflector.opened(action, shared.clock())
                 self._stream = stream if wanted else None
                 shared.changed(shared.clock())
@@ -257,7 +259,6 @@ class Follower:
             return
         with self._shared.lock:
             now = self._shared.clock()
-            self._shared.pace.answered(False)
             self._reflector.failed(error, now)
             self._shared.changed(now)
         self._report()
@@ -271,10 +272,9 @@ class Follower:
     def _await_leave(self) -> bool:
         """Wait until a request may go out; False when stopped meanwhile."""
         shared = self._shared
-        self._requests += 1
         while True:
             with shared.lock:
-                seconds = shared.pace.reserve(shared.clock(), first=self._requests <= 2)
+                seconds = shared.pace.reserve(shared.clock())
             if seconds <= 0 or shared.stopped.wait(min(seconds, 0.05)):
                 return not shared.stopped.is_set()
 

@@ -44,7 +44,7 @@ class Gate:
         self._complete_since: float | None = None
         self._complaint = "no list yet"
         self._any_list = False
-        self._opened = ""
+        self._opened: GateState | None = None
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
         """Take the newest list. A list from a state file counts only once the time is up."""
@@ -57,7 +57,7 @@ class Gate:
             None,
         )
         if established is not None:
-            self._opened = f"{established.address} is serving already: there is a cluster to join"
+            self._opened = GateState(True, f"{established.address} is serving already: there is a cluster to join")
             return
         addresses = frozenset(address for member in snapshot.members for address in member.addresses)
         self._complaint = self._complain(addresses, snapshot)
@@ -69,19 +69,23 @@ class Gate:
 
     def state(self, now: float) -> GateState:
         """Whether a member may start now."""
-        if not self._opened and self._complete_since is not None:
-            stable_for = now - self._complete_since
-            if stable_for >= self._rules.stable:
-                self._opened = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
-        if self._opened:
-            return GateState(True, self._opened)
-        reason = self._complaint or f"complete, and not yet unchanged for {self._rules.stable:g} s"
-        if now < self._deadline:
-            return GateState(False, reason, seconds_left=self._deadline - now)
-        if self._rules.on_timeout == "start" and self._any_list:
-            self._opened = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {reason}"
-            return GateState(True, self._opened, timed_out=True)
-        return GateState(False, f"time is up after {self._rules.timeout:g} s: {reason}", timed_out=True)
+        if self._opened is None:
+            stable_since = self._complete_since
+            if stable_since is not None and now - stable_since >= self._rules.stable:
+                reason = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
+                self._opened = GateState(True, reason)
+            elif now >= self._deadline and self._rules.on_timeout == "start" and self._any_list:
+                reason = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {self._why}"
+                self._opened = GateState(True, reason, timed_out=True)
+        if self._opened is not None:
+            return self._opened
+        if now >= self._deadline:
+            return GateState(False, f"time is up after {self._rules.timeout:g} s: {self._why}", timed_out=True)
+        return GateState(False, self._why, seconds_left=self._deadline - now)
+
+    @property
+    def _why(self) -> str:
+        return self._complaint or f"complete, and not yet unchanged for {self._rules.stable:g} s"
 
     def next_change(self, now: float) -> float | None:
         """When `state` may change without a new snapshot; None where it will not."""

@@ -87,7 +87,8 @@ class ApiServer:
         path = _path(resource, namespace)
         query = {**_selector(resource, services), **({"resourceVersion": version} if version else {})}
         with _naming(self.url, f"list {resource.qualified} in namespace {namespace}"):
-            return decode_list(self._whole("GET", path, query, None, interrupt), resource)
+            deadline = time.monotonic() + ANSWER_TIMEOUT
+            return decode_list(self._whole("GET", path, query, None, deadline, interrupt), resource)
 
     def watch(
         self,
@@ -109,13 +110,15 @@ class ApiServer:
         }
         request = f"watch {resource.qualified} in namespace {namespace}"
         with _naming(self.url, request):
-            exchange = self._send("GET", _path(resource, namespace), query, None, interrupt, answer_timeout)
+            deadline = time.monotonic() + answer_timeout
+            exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
         return Stream(exchange, resource, expiry, lambda: _naming(self.url, request))
 
-    def may(self, verb: str, resource: Resource, namespace: str) -> bool:
-        """Whether RBAC allows this, by SelfSubjectAccessReview; the review itself needs no permission.
+    def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
+        """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
 
+        `deadline`: monotonic seconds.
         https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/
         """
         attributes = {"verb": verb, "group": resource.group, "resource": resource.value, "namespace": namespace}
@@ -126,30 +129,30 @@ class ApiServer:
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         with _naming(self.url, f"review {verb} {resource.qualified} in namespace {namespace}"):
-            answer = self._json("POST", path, review)
+            answer = self._json("POST", path, review, deadline)
             status = answer.get("status")
             if answer.get("kind") != "SelfSubjectAccessReview" or not isinstance(status, dict):
                 raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectAccessReview'")
             return status.get("allowed") is True
 
-    def whoami(self) -> str:
+    def whoami(self, deadline: float) -> str:
         """Our user name, by SelfSubjectReview (since 1.28; NotFound before)."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         with _naming(self.url, "review ourselves"):
-            answer = self._json("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review)
+            answer = self._json("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, deadline)
             try:
                 return str(answer["status"]["userInfo"]["username"])
             except (KeyError, TypeError) as error:
                 raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectReview'") from error
 
-    def version(self) -> str:
+    def version(self, deadline: float) -> str:
         """The server's gitVersion."""
         with _naming(self.url, "get /version"):
-            return str(self._json("GET", "/version", None).get("gitVersion", "unknown"))
+            return str(self._json("GET", "/version", None, deadline).get("gitVersion", "unknown"))
 
-    def _json(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
-        whole = self._whole(method, path, {}, encoded, Interrupt())
+        whole = self._whole(method, path, {}, encoded, deadline, Interrupt())
         try:
             answer = json.loads(whole)
         except ValueError as error:
@@ -158,22 +161,17 @@ class ApiServer:
             raise BadAnswer(f"not a JSON object: {whole[:200]!r}")
         return answer
 
-    def _whole(self, method: str, path: str, query: dict[str, str], body: bytes | None, interrupt: Interrupt) -> bytes:
-        deadline = time.monotonic() + ANSWER_TIMEOUT
-        exchange = self._send(method, path, query, body, interrupt)
+    def _whole(
+        self, method: str, path: str, query: dict[str, str], body: bytes | None, deadline: float, interrupt: Interrupt
+    ) -> bytes:
+        exchange = self._send(method, path, query, body, deadline, interrupt)
         try:
             return exchange.read_all(deadline)
         finally:
             exchange.close()
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: bytes | None,
-        interrupt: Interrupt,
-        answer_timeout: float = ANSWER_TIMEOUT,
+        self, method: str, path: str, query: dict[str, str], body: bytes | None, deadline: float, interrupt: Interrupt
     ) -> Exchange:
         """An exchange whose answer is a 200; any other answer is raised as the error it stands for."""
         url = urlsplit(self.url)
@@ -183,11 +181,11 @@ class ApiServer:
         target = url.path.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         code = "error"
         try:
-            exchange.request(method, target, self._headers(body), body, answer_timeout)
+            exchange.request(method, target, self._headers(body), body, deadline)
             status = exchange.response.status
             code = str(status)
             if not 200 <= status < 300:
-                raise _refusal(exchange, status)
+                raise _refusal(exchange, status, deadline)
         except BaseException:
             exchange.close()
             raise
@@ -259,12 +257,12 @@ class Stream:
         self._exchange.close()
 
 
-def _refusal(exchange: Exchange, status: int) -> ApiError:
+def _refusal(exchange: Exchange, status: int, deadline: float) -> ApiError:
     response = exchange.response
     if 300 <= status < 400:
         return BadAnswer(f"HTTP {status}, a redirect to {response.getheader('Location', 'nowhere')!r}: not followed")
     try:
-        body = exchange.read_all(time.monotonic() + ANSWER_TIMEOUT)
+        body = exchange.read_all(deadline)
     except ApiError:
         body = b""
     error = decode_status(body, status)

@@ -3,7 +3,8 @@
 from collections import deque
 
 LIMIT = 5
-"""Requests in any second."""
+"""Requests in any second. Following more namespaces than that takes a second longer to start, and no exception to
+the limit had to be made: any would have been there when a failure met it."""
 
 
 class Pace:
@@ -11,21 +12,10 @@ class Pace:
 
     def __init__(self) -> None:
         self._sent: deque[float] = deque(maxlen=LIMIT)
-        self._proven = False
 
-    def reserve(self, now: float, *, first: bool) -> float:
-        """Seconds to wait before asking again for leave; 0 when the request may go out now.
-
-        The first requests of a namespace are exempt on a server that has proved to answer, so that following 200
-        namespaces does not take 80 s to start.
-        """
-        if first and self._proven:
-            return 0.0
+    def reserve(self, now: float) -> float:
+        """Seconds to wait before asking for leave again; 0 when the request may go out now."""
         if len(self._sent) == LIMIT and now < self._sent[0] + 1.0:
             return self._sent[0] + 1.0 - now
         self._sent.append(now)
         return 0.0
-
-    def answered(self, well: bool) -> None:
-        """Tell how the newest request ended."""
-        self._proven = well

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from membership.errors import ApiError, NotFound, Rejected
+from membership.errors import NotFound, Rejected
 from membership.kube import ApiServer
 from membership.names import parse_services
 from membership.wire import Resource
@@ -22,36 +22,41 @@ class AccessReport:
     text: str
 
 
-def check_access(server: ApiServer, services: Iterable[str], source: str) -> AccessReport:
-    """Ask the API server, permission by permission. Raises ApiError where it cannot be asked."""
+def check_access(server: ApiServer, services: Iterable[str], source: str, deadline: float) -> AccessReport:
+    """Ask the API server, permission by permission, until `deadline` (monotonic).
+
+    Raises ApiError where it cannot be asked.
+    """
     namespaces = sorted({namespace for namespace, _ in parse_services(services, server.namespace)})
     wanted = Resource.ENDPOINTS if source == "endpoints" else Resource.ENDPOINTSLICES
-    lines = [f"ok: server {server.url} ({server.origin}), {server.version()}"]
+    lines = [f"ok: server {server.url} ({server.origin}), {server.version(deadline)}"]
     if not server.url.startswith("https:"):
         lines.append("warning: the connection is not encrypted")
     elif server.tls.skip_verify:
         lines.append("warning: the server's certificate is not verified")
     else:
         lines.append(f"ok: the server's certificate is signed by {server.tls.ca_file or 'an authority of this system'}")
-    account = find_account(server)
+    account = find_account(server, deadline)
     lines.append(f"ok: we are {account}" if account else "warning: the server does not say who we are")
     manifests = []
     for namespace in namespaces:
-        missing = [verb for verb in VERBS if not server.may(verb, wanted, namespace)]
+        missing = [verb for verb in VERBS if not server.may(verb, wanted, namespace, deadline)]
         for verb in VERBS:
             state = "missing" if verb in missing else "ok"
             lines.append(f"{state}: {verb} {wanted.qualified} in namespace {namespace}")
         if missing:
-            lines.append(_describe_fallback(server, wanted, namespace, missing, source))
+            falls_back = wanted is Resource.ENDPOINTSLICES and source == "auto"
+            endpoints_serve = falls_back and server.may("list", Resource.ENDPOINTS, namespace, deadline)
+            lines.append(_describe_fallback(namespace, missing, endpoints_serve))
             manifests.append(render_role(namespace, wanted, account))
     comments = "".join(f"# {line}\n" for line in lines)
     return AccessReport(not manifests, comments + "---\n".join(manifests))
 
 
-def find_account(server: ApiServer) -> str | None:
+def find_account(server: ApiServer, deadline: float) -> str | None:
     """Our user name as the API server sees it, `system:serviceaccount:NAMESPACE:NAME` for a service account."""
     try:
-        return server.whoami()
+        return server.whoami(deadline)
     except (NotFound, Rejected):  # before 1.28 there is no SelfSubjectReview: read the token itself
         return _subject(server.credentials.header() or "")
 
@@ -88,16 +93,12 @@ subjects:
 {subject}"""
 
 
-def _describe_fallback(server: ApiServer, wanted: Resource, namespace: str, missing: list[str], source: str) -> str:
+def _describe_fallback(namespace: str, missing: list[str], endpoints_serve: bool) -> str:
     """What happens without the missing permission."""
     if missing == ["watch"]:
         return f"until then the list of namespace {namespace} is polled"
-    if wanted is Resource.ENDPOINTSLICES and source == "auto":
-        try:
-            if server.may("list", Resource.ENDPOINTS, namespace):
-                return f"until then v1 Endpoints serve in namespace {namespace}: deprecated, one family, no terminating"
-        except ApiError:
-            pass
+    if endpoints_serve:
+        return f"until then v1 Endpoints serve in namespace {namespace}: deprecated, one family, no terminating"
     return f"until then there is no list of namespace {namespace} at all"
 
 

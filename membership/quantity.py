@@ -15,6 +15,10 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+def is_boolean(text: str) -> bool:
+    return text.strip().lower() in _WORDS
+
+
 def parse_boolean(text: str) -> bool:
     """true, false, 1, 0, yes, no in any case; ValueError for anything else."""
     try:

@@ -295,7 +295,11 @@ class Membership:
         problem = self._problem()
         here = f"{len(self._list.members)} of at least {minimum} members" if self._synced else "no list"
         within = "before closing" if timeout is None or self._stopped.is_set() else f"within {timeout:g} s"
-        return MembershipTimeout(f"{here} {within}" + (f": {problem}" if problem else ""), problem)
+        why = str(problem or "")
+        if not self._synced and problem is None:
+            asked = ", ".join(follower.asking for follower in self._followers if not follower.listed_once)
+            why = f"{self._server.url} has not answered {asked}"
+        return MembershipTimeout(f"{here} {within}" + (f": {why}" if why else ""), problem)
 
     def _keep_time(self) -> None:
         """What is due at a time and not at an answer: held members, verifications, the fallback."""

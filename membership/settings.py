@@ -7,7 +7,7 @@ environment. Wrong settings are collected, so that a user sees all of them at on
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -19,8 +19,14 @@ from membership.gate import GateRules
 from membership.kube import ApiServer
 from membership.members import FAMILIES
 from membership.names import is_name, parse_services
-from membership.quantity import parse_boolean, parse_duration
+from membership.outputs import Output, check_outputs, warn_of_outputs
+from membership.quantity import is_boolean, parse_boolean, parse_duration
+from membership.render import Setup
 from membership.session import Options
+from membership.wso2.profiles import Profile, find_profile
+
+SWITCH = "[BOOLEAN]"
+"""Metavar of the settings that need no value."""
 
 T = TypeVar("T")
 Environ = Mapping[str, str]
@@ -37,6 +43,8 @@ class Setting:
     metavar: str = "TEXT"
     switch: bool = False
     """Given without a value it means true."""
+    choices: tuple[str, ...] = ()
+    """The words it may be; () for anything."""
     many: bool = False
     """May be given several times; in the variable, separated by white space."""
 
@@ -106,7 +114,32 @@ SETTINGS = (
         "5m",
         metavar="DURATION",
     ),
-    Setting("port", "Member port: a number, or the name of the slice port that holds it.", "4000", metavar="PORT"),
+    Setting(
+        "product",
+        "WSO2 product and version, such as is-7.1: the default of --port and --hazelcast-version, the format named "
+        "product, and the path below a target that is a folder. membership profiles lists them.",
+        metavar="PRODUCT",
+    ),
+    Setting(
+        "port",
+        "Member port: a number, or the name of the slice port that holds it. With --product its default is the "
+        "product's.",
+        "4000",
+        metavar="PORT",
+    ),
+    Setting(
+        "cluster-name",
+        "Name of the Hazelcast cluster, for the Hazelcast and WSO2 formats. Default: the file's own, else "
+        "wso2.carbon.domain.",
+        metavar="NAME",
+    ),
+    Setting(
+        "hazelcast-version",
+        "Version of Hazelcast, for hazelcast-xml: 3.x and 4 or newer are two dialects. With --product its default is "
+        "the product's.",
+        "5.3",
+        metavar="VERSION",
+    ),
     Setting("family", "Addresses to use: ipv4, ipv6 or both. Carbon runs with IPv4 only.", "ipv4", metavar="FAMILY"),
     Setting(
         "ready-only",
@@ -145,6 +178,12 @@ TOKEN, USERNAME, PASSWORD = (
 IGNORED = ("USE_DNS", "DNS_LOOKUP_TIMEOUT")
 """Accepted so that an existing pod spec works unchanged; names are never resolved to find members."""
 
+EPILOG = (
+    f"Secrets come in variables only: {TOKEN} (a literal bearer token), {USERNAME} and {PASSWORD} (basic auth). "
+    f"Accepted and ignored: {' and '.join(IGNORED)}."
+)
+"""Of every --help."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -152,12 +191,16 @@ class Settings:
 
     services: tuple[str, ...]
     server: ApiServer
-    port: int | str
+    setup: Setup
     options: Options
     gate: GateRules
     log_format: str
     log_level: str
     warnings: tuple[str, ...]
+
+    @property
+    def port(self) -> int | str:
+        return self.setup.port
 
 
 class Reader:
@@ -167,12 +210,18 @@ class Reader:
         self._table = {setting.flag: setting for setting in table}
         self._given = given
         self._environ = environ
+        self.defaults: dict[str, str | None] = {}
+        """Instead of those of the table, by flag."""
         self.problems: list[str] = []
 
     def refuse(self, unknown: Sequence[str]) -> None:
         """Note words of the command line that are no settings."""
         if unknown:
             self.problems.append(f"{' '.join(unknown)!r}: no such setting")
+
+    def is_flag(self, flag: str) -> bool:
+        """Whether it was given on the command line."""
+        return self._given.get(flag.replace("-", "_")) is not None
 
     def text(self, flag: str) -> str | None:
         """The raw text, or None where neither given nor defaulted."""
@@ -199,6 +248,10 @@ class Reader:
             self.problems.append(f"{origin}: {error}")
         return otherwise
 
+    def word(self, flag: str) -> str:
+        """One of the setting's choices."""
+        return self.parse(flag, choice(*self._table[flag].choices), "")
+
     def duration(self, flag: str) -> float:
         return self.parse(flag, parse_positive_duration, 1.0)
 
@@ -210,11 +263,22 @@ class Reader:
         for name in setting.variables:
             if self._environ.get(name):  # an empty variable is an unset one, as manifests often leave them
                 return self._environ[name], f"--{flag} (from {name})"
-        return setting.default, f"--{flag}"
+        return self.defaults.get(flag, setting.default), f"--{flag}"
 
 
-def read(reader: Reader, environ: Environ) -> Settings:
-    """All settings of this table; raises SettingsError naming everything that is wrong, here and in `reader`."""
+def read_product(reader: Reader) -> Profile | None:
+    """The profile of --product, whose port and Hazelcast become the defaults of their settings."""
+    profile = reader.parse("product", find_profile, None)
+    if profile is not None:
+        reader.defaults |= {"port": str(profile.port), "hazelcast-version": profile.hazelcast}
+    return profile
+
+
+def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Settings:
+    """All settings of this table, after `read_product`; `outputs` must be possible with them.
+
+    Raises SettingsError naming everything that is wrong, here and in `reader`.
+    """
     namespace = reader.parse("namespace", _name, None)
     if reader.text("services") is None:
         reader.problems.append("--services: required; name the clustering Service, such as --services wso2/is")
@@ -237,7 +301,13 @@ def read(reader: Reader, environ: Environ) -> Settings:
         self_ip=reader.parse("self-ip", _address, None),
     )
     standard: int | str = 4000
-    port = reader.parse("port", _port, standard)
+    setup = Setup(
+        self_ip=gate.self_ip,
+        port=reader.parse("port", _port, standard),
+        cluster_name=reader.parse("cluster-name", _cluster_name, None),
+        hazelcast_version=reader.parse("hazelcast-version", _version, None),
+    )
+    reader.problems += check_outputs(outputs, setup, options.family)
     default_format = "json" if environ.get("KUBERNETES_SERVICE_HOST") else "text"
     log_format = reader.parse("log-format", choice("text", "json"), default_format)
     log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")
@@ -252,7 +322,7 @@ def read(reader: Reader, environ: Environ) -> Settings:
         try:
             server = connect(
                 url,
-                token=(environ.get(TOKEN) or "").strip() or None,
+                token=None if reader.is_flag("token-file") else (environ.get(TOKEN) or "").strip() or None,
                 token_file=token_file,
                 username=environ.get(USERNAME) or None,
                 password=environ.get(PASSWORD) or None,
@@ -267,13 +337,41 @@ def read(reader: Reader, environ: Environ) -> Settings:
             reader.problems += error.problems
     if reader.problems:
         raise SettingsError(reader.problems)
-    warnings = [f"{name} is ignored: names are never resolved to find members" for name in IGNORED if environ.get(name)]
+    ignored = " and ".join(name for name in IGNORED if environ.get(name))
+    warnings = [f"ignored, for names are never resolved to find members: {ignored}"] if ignored else []
     if skip:
         warnings.append(
             f"the certificate of {server.url} is not verified: whoever sits in between can read the token and name the "
             "members; give --ca-file instead"
         )
-    return Settings(services, server, port, options, gate, log_format, log_level, tuple(warnings))
+    warnings += warn_of_outputs(outputs, setup)
+    return Settings(services, server, setup, options, gate, log_format, log_level, tuple(warnings))
+
+
+class SettingsCommand(click.Command):
+    """A command with settings, whose switches may stand without a value."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        switches = {name for option in self.params if option.metavar == SWITCH for name in option.opts}
+        positional = any(isinstance(param, click.Argument) and param.name != "unknown" for param in self.params)
+        return super().parse_args(ctx, attach_values(args, switches, positional=positional))
+
+
+def attach_values(words: Sequence[str], switches: Collection[str], *, positional: bool) -> list[str]:
+    """`--ready-only`, `--ready-only false` -> `--ready-only=true`, `--ready-only=false`.
+
+    Where a command takes `positional` words, only a boolean belongs to the switch before it.
+    """
+    rest, attached = list(words), list[str]()
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            return [*attached, word, *rest]
+        if word in switches:
+            takes_next = rest and (is_boolean(rest[0]) or not positional and not rest[0].startswith("-"))
+            word = f"{word}={rest.pop(0) if takes_next else 'true'}"
+        attached.append(word)
+    return attached
 
 
 def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -281,14 +379,12 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for setting in reversed(table):
-            extra: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.switch else {}
             default = f"  [default: {setting.default}]" if setting.default else ""
             command = click.option(
                 f"--{setting.flag}",
-                metavar="[BOOLEAN]" if setting.switch else setting.metavar,
+                metavar=SWITCH if setting.switch else setting.metavar,
                 multiple=setting.many,
                 help=f"{setting.help}  [env: {', '.join(setting.variables)}]{default}",
-                **extra,
             )(command)
         return command
 
@@ -364,6 +460,19 @@ def _port(text: str) -> int | str:
     if not is_name(text):
         raise ValueError(f"{text!r} is neither a port number nor the name of a port such as hazelcast")
     return text
+
+
+def _cluster_name(text: str) -> str | None:
+    if not text.isprintable() or text != text.strip() or not text:
+        raise ValueError(f"{text!r} is not a name: spaces around it, or characters that cannot be printed")
+    return text
+
+
+def _version(text: str) -> tuple[int, int] | None:
+    match = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,3})(?:[.-].*)?)?", text)
+    if match is None or int(match[1]) < 3:
+        raise ValueError(f"{text!r} is not a version of Hazelcast, 3.0 or newer, such as 5.3")
+    return int(match[1]), int(match[2] or 999)  # 4 alone: the newest of its line
 
 
 def _address(text: str) -> str | None:

@@ -107,17 +107,28 @@ class Exchange:
         self._sock: socket.socket | None = None
         self._response: http.client.HTTPResponse | None = None
 
-    def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, timeout: float) -> None:
-        """Send, and wait for the head of the answer: `timeout` seconds after connecting."""
+    def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, deadline: float) -> None:
+        """Connect, send, and wait for the head of the answer until `deadline` (monotonic)."""
         with _named_errors():
             connection = _Connection(self._address, self._interrupt, self._cleanup)
+            connection.deadline = min(deadline, time.monotonic() + CONNECT_TIMEOUT)
             self._cleanup.callback(connection.close)
             connection.connect()
             self._sock = connection.sock
-            connection.sock.settimeout(timeout)
+            connection.sock.settimeout(max(0.001, deadline - time.monotonic()))
             connection.request(method, target, body=body, headers=headers)
             self._response = connection.getresponse()
             self._cleanup.callback(self._response.close)
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection was made, whatever became of it."""
+        return self._sock is not None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the head of an answer came."""
+        return self._response is not None
 
     @property
     def response(self) -> http.client.HTTPResponse:
@@ -142,14 +153,14 @@ class Exchange:
                 raise Unreachable(f"the answer was cut {self.response.length} bytes before its end")
             return got
 
-    def read_all(self, deadline: float) -> bytes:
-        """The rest of the body; BadAnswer above `LIMIT`."""
+    def read_all(self, deadline: float, limit: int = LIMIT) -> bytes:
+        """The rest of the body; BadAnswer above `limit` bytes."""
         parts, size = [], 0
         while part := self.read_some(deadline):
             parts.append(part)
             size += len(part)
-            if size > LIMIT:
-                raise BadAnswer(f"the answer is larger than {LIMIT // 2**20} MiB")
+            if size > limit:
+                raise BadAnswer(f"the answer is larger than {limit // 2**20} MiB")
         return b"".join(parts)
 
     def cut(self) -> None:
@@ -165,6 +176,8 @@ class _Connection(http.client.HTTPConnection):
     """http.client's connection, with our socket in it."""
 
     sock: socket.socket
+    deadline: float
+    """Until when a connection must be made, monotonic seconds."""
 
     def __init__(self, address: Address, interrupt: Interrupt, cleanup: ExitStack) -> None:
         super().__init__(address.host, address.port)
@@ -173,7 +186,7 @@ class _Connection(http.client.HTTPConnection):
         self._cleanup = cleanup
 
     def connect(self) -> None:
-        deadline = time.monotonic() + CONNECT_TIMEOUT
+        deadline = self.deadline
         host, port = (self._to.proxy[0], self._to.proxy[1]) if self._to.proxy else (self._to.host, self._to.port)
         self.sock = self._dial(host, port, deadline)
         if self._to.proxy:

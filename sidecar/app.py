@@ -13,8 +13,10 @@ from importlib.metadata import version
 
 from membership.files import FileWriter
 from membership.gate import Gate
+from membership.hazelcast import client_cluster
 from membership.names import parse_services
 from membership.session import Membership
+from membership.verification import VerifyRules
 from sidecar.health import GateKeeper
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
@@ -24,6 +26,7 @@ from sidecar.publishers.http import HttpServer, Newest, bind
 from sidecar.publishers.state import StatePublisher, load_state
 from sidecar.publishers.worker import Worker
 from sidecar.settings import Settings
+from sidecar.verifier import OFF, Verifier, describe
 from sidecar.web.routes import View, make_app
 
 log = logging.getLogger("sidecar")
@@ -33,20 +36,24 @@ TICK = 1.0
 
 
 class App:
-    """One daemon. `environ` is what `--on-change` runs in. Raises SettingsError when the HTTP port is taken."""
+    """One daemon, until `stopped` is set. `environ` is what `--on-change` runs in.
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    Raises SettingsError when the HTTP port is taken.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], stopped: threading.Event) -> None:
         shared = settings.shared
         self._settings = settings
-        self._stopped = threading.Event()
+        self._stopped = stopped
         self._socket = bind(*settings.http) if settings.http else None
         names = tuple("/".join(name) for name in parse_services(shared.services, shared.server.namespace))
         fallback = load_state(settings.state, names) if settings.state else None
         self._membership = Membership(
             shared.server, shared.services, shared.port, options=shared.options, fallback=fallback
         )
+        self._verifier = self._make_verifier()
         self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)
-        self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: self._verdict()["verdict"])
+        self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: str(self._verdict()["verdict"]))
         self._workers = self._make_workers(environ)
         self._log_thread = threading.Thread(target=self._log_changes, name="log", daemon=True)
         self._http = self._make_http(self._socket) if self._socket else None
@@ -67,10 +74,12 @@ class App:
         for worker in self._workers:
             worker.start()
         self._log_thread.start()
+        if self._verifier:
+            self._verifier.start()
         self._membership.start()
 
     def run(self) -> None:
-        """Until `stop`; says what time alone brings about."""
+        """Until stopped; says what time alone brings about."""
         stale, gate_open, timed_out = False, False, False
         while not self._stopped.wait(TICK):
             snapshot, gate = self._membership.current(), self._gate.state
@@ -86,23 +95,23 @@ class App:
                 log.error("formation gate stays closed: %s", gate.reason)
             gate_open, timed_out = gate.open, gate.timed_out
 
-    def stop(self) -> None:
-        """End `run`; safe in a signal handler."""
-        self._stopped.set()
-
     def close(self) -> None:
         """Stop everything, within a second."""
+        if self._verifier:
+            self._verifier.close()
         self._membership.close()
         for worker in self._workers:
             worker.close()
         if self._http:
             self._http.close()
+        if self._verifier:
+            self._verifier.join()
 
     def _make_workers(self, environ: Mapping[str, str]) -> list[Worker]:
         settings, published = self._settings, self._metrics.published
         files: list[Worker] = [
             FilePublisher(
-                output.name, output.format, FileWriter(output.target, settings.staging), self._membership, published
+                output, settings.shared.setup, FileWriter(output.target, settings.staging), self._membership, published
             )
             for output in settings.outputs
         ]
@@ -131,11 +140,19 @@ class App:
         )
         return HttpServer(make_app(view), newest, sock)
 
+    def _make_verifier(self) -> Verifier | None:
+        settings, setup = self._settings, self._settings.shared.setup
+        if settings.verify is None:
+            return None
+        cluster = client_cluster(setup.cluster_name, setup.hazelcast_version)
+        rules = VerifyRules(settings.verify, setup.self_ip, setup.port, cluster)
+        return Verifier(rules, settings.verify_interval, self._membership)
+
     def _outputs(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers]
 
-    def _verdict(self) -> dict[str, str]:
-        return {"verdict": "unknown", "reason": "no Hazelcast member has been asked"}
+    def _verdict(self) -> Mapping[str, object]:
+        return self._verifier.fields() if self._verifier else describe(OFF, "off", None)
 
     def _log_changes(self) -> None:
         """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""

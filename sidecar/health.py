@@ -72,8 +72,10 @@ def check_live(membership: Membership) -> Report:
     return Report("livez", (Check("threads", not dead, f"ended by a bug: {', '.join(dead)}" if dead else "all run"),))
 
 
-def check_ready(membership: Membership, outputs: Sequence[PublisherStatus], stale_after: float, verdict: str) -> Report:
-    """Whether the list may be relied on: synced and not stale."""
+def check_ready(
+    membership: Membership, outputs: Sequence[PublisherStatus], stale_after: float, verdict: Check
+) -> Report:
+    """Whether the list may be relied on: synced and not stale. `verdict` is said as it is."""
     snapshot, statuses = membership.current(), membership.status()
     checks = [
         Check("synced", snapshot.synced, "every Service was listed" if snapshot.synced else _unsynced(membership)),
@@ -96,7 +98,7 @@ def check_ready(membership: Membership, outputs: Sequence[PublisherStatus], stal
         names = ", ".join(member.address for member in portless)
         checks.append(Check("ports", False, f"without the named port, left out of addresses: {names}", required=False))
     checks += [_check_output(output) for output in outputs]
-    checks.append(Check("verdict", True, verdict, required=False))
+    checks.append(verdict)
     return Report("readyz", tuple(checks))
 
 

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import TextIO
 
+import h11
+
 
 class JsonFormatter(logging.Formatter):
     """One object per line: time (RFC 3339, UTC), level, logger, message, and error where there is a traceback."""
@@ -30,6 +32,11 @@ class TextFormatter(logging.Formatter):
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
+def drop_client_mistakes(record: logging.LogRecord) -> bool:
+    """False for a traceback that uvicorn logs after it has answered a broken request with 400 by itself."""
+    return not (record.exc_info and isinstance(record.exc_info[1], h11.LocalProtocolError))
+
+
 def format_time(seconds: float) -> str:
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z"
@@ -38,6 +45,7 @@ def format_time(seconds: float) -> str:
 def start_logging(format: str, level: str, stream: TextIO | None = None) -> None:
     """Send the lines of both packages, and of the HTTP server, to `stream` (stderr)."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.addFilter(drop_client_mistakes)
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     for name, lowest in (("membership", level), ("sidecar", level), ("uvicorn", "error")):
         logger = logging.getLogger(name)

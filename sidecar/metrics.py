@@ -7,10 +7,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from membership.model import Member
 from membership.session import Membership
+from membership.verify import VERDICTS
 from sidecar.health import GateKeeper
 from sidecar.publishers import PublisherStatus
 
-VERDICTS = ("agreed", "forming", "split", "missing", "unexpected", "unknown")
 STATES = ("ready", "not_ready", "terminating")
 DELAYS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Buckets in seconds: a list is on its way for about a millisecond, or something is wrong."""
@@ -81,8 +81,9 @@ class Metrics:
         restored.add_metric([], sum(status.restored for status in statuses))
         yield restored
         verdict = GaugeMetricFamily("membership_verdict", "1 for the last verdict.", labels=["verdict"])
+        last = self._verdict()
         for name in VERDICTS:
-            verdict.add_metric([name], name == self._verdict())
+            verdict.add_metric([name], name == last)
         yield verdict
 
 

@@ -9,20 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from membership.errors import SettingsError
+from membership.outputs import PRODUCT, Output, make_output, split_out
+from membership.quantity import parse_duration
 from membership.render import FORMATS
 from membership.settings import SETTINGS as SHARED
 from membership.settings import Environ, Reader, Setting
 from membership.settings import Settings as Shared
-from membership.settings import parse_positive_duration, read
+from membership.settings import parse_positive_duration, read, read_product
+from membership.verify import Scope
+from sidecar.publishers.http import bind
 
 SETTINGS = (
     *SHARED,
     Setting("http", "Where the HTTP endpoint listens: [HOST]:PORT, or off.", ":4080", metavar="[HOST]:PORT"),
     Setting(
         "out",
-        "Keep the file TARGET current in this format: " + ", ".join(FORMATS) + ". May be given several times. A list "
-        "without members is never written over a file, but for json.",
-        metavar="FORMAT:TARGET",
+        "Keep the file TARGET current in this format: "
+        + ", ".join(FORMATS)
+        + f"; or {PRODUCT}, the one of --product. "
+        + ", ".join(name for name, format in FORMATS.items() if format.takes_source)
+        + " start from the file SOURCE. With --product a TARGET that ends in / is the folder that is copied over the "
+        "product's home. May be given several times. A list without members is never written over a file, but for "
+        "json.",
+        metavar="FORMAT:[SOURCE:]TARGET",
         many=True,
     ),
     Setting(
@@ -43,20 +52,17 @@ SETTINGS = (
         "File that keeps the last good list; read at start when the API server cannot be reached, and served as stale.",
         metavar="FILE",
     ),
+    Setting(
+        "verify",
+        "Ask Hazelcast whether it sees these members, by REST on the member port, and tell the verdict in /verify, "
+        "metrics and log: off, local (the own member, found by --self-ip, else on 127.0.0.1) or all (each member of "
+        "the list). Members with REST off are asked by the Hazelcast client where that is installed, --cluster-name is "
+        "given and --hazelcast-version is 4 or newer.",
+        "off",
+        metavar="SCOPE",
+    ),
+    Setting("verify-interval", "How often to ask; after a change of the list at once.", "5s", metavar="DURATION"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One `--out`."""
-
-    format: str
-    target: Path
-
-    @property
-    def name(self) -> str:
-        """As it was written on the command line; the `output` label of the metrics."""
-        return f"{self.format}:{self.target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,9 @@ class Settings:
     """The command's words; empty for none."""
     on_change_timeout: float
     state: Path | None
+    verify: Scope | None
+    """None for off."""
+    verify_interval: float
 
 
 def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence[str] = ()) -> Settings:
@@ -79,14 +88,20 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     reader = Reader(SETTINGS, given, environ)
     reader.refuse(unknown)
     http = reader.parse("http", _http, None)
-    outputs = tuple(output for text in reader.texts("out") if (output := _output(text, reader.problems)))
+    profile = read_product(reader)
+    requests = [split_out(text, profile) for text in reader.texts("out")]
+    outputs = tuple(output for request in requests if (output := make_output(request, profile, reader.problems)))
     staging = reader.parse("staging", _folder, None)
     nothing: tuple[str, ...] = ()
     on_change = reader.parse("on-change", _command, nothing)
     on_change_timeout = reader.parse("on-change-timeout", parse_positive_duration, 30.0)
     state = reader.parse("state", _state, None)
-    _check_targets(outputs, staging, reader.problems)
-    return Settings(read(reader, environ), http, outputs, staging, on_change, on_change_timeout, state)
+    verify = reader.parse("verify", _scope, None)
+    verify_interval = reader.parse("verify-interval", _verify_interval, 5.0)
+    _check_targets(outputs, staging, state, reader.problems)
+    _check_port(http, reader.problems)
+    shared = read(reader, environ, outputs)
+    return Settings(shared, http, outputs, staging, on_change, on_change_timeout, state, verify, verify_interval)
 
 
 def _http(text: str) -> tuple[str, int] | None:
@@ -98,15 +113,21 @@ def _http(text: str) -> tuple[str, int] | None:
     return match[1] or match[2] or "", int(match[3])
 
 
-def _output(text: str, problems: list[str]) -> Output | None:
-    format, colon, target = text.partition(":")
-    if format not in FORMATS:
-        problems.append(f"--out {text!r}: {format!r} is no format; there are {', '.join(FORMATS)}")
-    elif not target:
-        problems.append(f"--out {text!r}: no target; write {format}:/path/of/the/file")
-    else:
-        return Output(format, Path(target))
-    return None
+def _scope(text: str) -> Scope | None:
+    if text == "off":
+        return None
+    if text == "local":
+        return "local"
+    if text == "all":
+        return "all"
+    raise ValueError(f"{text!r} is none of off, local, all")
+
+
+def _verify_interval(text: str) -> float:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError(f"{text!r} is shorter than 1s: each round asks members twice")
+    return seconds
 
 
 def _folder(text: str) -> Path | None:
@@ -133,10 +154,21 @@ def _command(text: str) -> tuple[str, ...]:
     return words
 
 
-def _check_targets(outputs: tuple[Output, ...], staging: Path | None, problems: list[str]) -> None:
+def _check_port(http: tuple[str, int] | None, problems: list[str]) -> None:
+    """A port that is taken is named together with whatever else is wrong."""
+    try:
+        if http is not None:
+            bind(*http).close()
+    except SettingsError as error:
+        problems += error.problems
+
+
+def _check_targets(outputs: tuple[Output, ...], staging: Path | None, state: Path | None, problems: list[str]) -> None:
     seen: dict[Path, Output] = {}
     for output in outputs:
         target = Path(os.path.abspath(output.target))
+        if state is not None and target == Path(os.path.abspath(state)):
+            problems.append(f"--out {output.name!r}: --state is the same file")
         if target in seen:
             problems.append(f"--out {output.name!r}: {seen[target].name!r} writes the same file")
         seen[target] = output

@@ -1,23 +1,67 @@
 """The formats of the member list: `FORMATS` is the one place where a format is added, a module and a line.
 
-Each renderer is a pure function of a snapshot. It returns None where there is nothing to write, so that no caller can
-write an empty list by accident: an empty list makes Hazelcast form a cluster alone.
+Each renderer is a pure function of a snapshot and a `Setup`. It returns None where there is nothing to write, so that
+no caller can write an empty list by accident: an empty list makes Hazelcast form a cluster alone. It raises RenderError
+where the source is not what it should be. What only one format needs (a parser, Jinja2) is imported when it renders, so
+that a format costs no memory where it is not used.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from membership.model import Snapshot
+from membership.render.axis2_xml import render_axis2_xml
 from membership.render.csv import render_csv
+from membership.render.deployment_toml import render_deployment_toml
+from membership.render.hazelcast_xml import render_hazelcast_xml
 from membership.render.json import render_json
 from membership.render.lines import render_lines
 from membership.render.prometheus_sd import render_prometheus_sd
+from membership.render.setup import Setup, Source
+from membership.render.template import render_template
 
-Renderer = Callable[[Snapshot], bytes | None]
 
-FORMATS: Mapping[str, Renderer] = MappingProxyType(
-    {"json": render_json, "lines": render_lines, "csv": render_csv, "prometheus-sd": render_prometheus_sd}
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: its renderer, and what must be known to use it."""
+
+    render: Callable[[Snapshot, Setup], bytes | None]
+    served: bool = False
+    """Needs nothing but the list: given by `?format=` and `membership list --format`, too."""
+    takes_source: bool = False
+    """Starts from a file of the user's."""
+    names_self: bool = False
+    """Writes the own address and port."""
+    ipv4_only: bool = False
+    """Carbon reads it: it splits members at ":" and runs with preferIPv4Stack=true."""
+
+
+def _served(render: Callable[[Snapshot], bytes | None]) -> Format:
+    return Format(lambda snapshot, _: render(snapshot), served=True)
+
+
+FORMATS: Mapping[str, Format] = MappingProxyType(
+    {
+        "json": _served(render_json),
+        "lines": _served(render_lines),
+        "csv": _served(render_csv),
+        "prometheus-sd": _served(render_prometheus_sd),
+        "hazelcast-xml": Format(render_hazelcast_xml, names_self=True),
+        "deployment-toml": Format(render_deployment_toml, takes_source=True, names_self=True, ipv4_only=True),
+        "axis2-xml": Format(render_axis2_xml, takes_source=True, names_self=True, ipv4_only=True),
+        "template": Format(render_template, takes_source=True),
+    }
 )
-"""By the name used in `--out` and `?format=`."""
+"""By the name used in `--out` and `membership render`."""
 
-__all__ = ["FORMATS", "Renderer"]
+SERVED = tuple(name for name, format in FORMATS.items() if format.served)
+"""Formats of `?format=` and `membership list --format`."""
+
+
+def render_served(name: str, snapshot: Snapshot) -> bytes:
+    """The list in a format of `SERVED`; nothing where it is empty."""
+    return FORMATS[name].render(snapshot, Setup()) or b""
+
+
+__all__ = ["FORMATS", "Format", "SERVED", "Setup", "Source", "render_served"]

@@ -1,24 +1,29 @@
 """`--out`: one file for each, rendered from the newest list."""
 
 from membership.files import FileWriter
-from membership.render import FORMATS
+from membership.outputs import Output
+from membership.render import Setup
 from membership.session import Membership, Publication
 from sidecar.publishers.worker import Published, Worker
 
 
 class FilePublisher(Worker):
-    """One `--out`: renders each newest list and writes it, unless it is empty."""
+    """One `--out`: renders each newest list and writes it, unless it is empty.
+
+    A source that cannot be used is a failure like any other: it is read and tried again, until it can.
+    """
 
     def __init__(
-        self, name: str, format: str, writer: FileWriter, membership: Membership, published: Published
+        self, output: Output, setup: Setup, writer: FileWriter, membership: Membership, published: Published
     ) -> None:
-        super().__init__(name, membership, self._write, published)
-        self._render = FORMATS[format]
+        super().__init__(output.name, membership, self._write, published)
+        self._output = output
+        self._setup = setup
         self._writer = writer
         writer.remove_leftovers()
 
     def _write(self, publication: Publication) -> bool:
-        content = self._render(publication.snapshot)
+        content = self._output.render(publication.snapshot, self._setup)
         if content is None:
             return False
         self._writer.write(content)

@@ -83,7 +83,7 @@ class Worker:
             if not self._retries:
                 self._set(replace(self._status, generation=generation))
                 return
-            self._stopped.wait(delay)
+            self._membership.wait_newer(generation, delay)
             delay = min(delay * 2, RETRY_LIMIT)
 
     def _note_success(self, publication: Publication, wrote: bool) -> None:

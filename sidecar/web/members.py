@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from membership.model import Snapshot
 from membership.quantity import parse_duration
-from membership.render import FORMATS
+from membership.render import SERVED, render_served
 from membership.session import Membership
 from sidecar.publishers.http import Newest
 from sidecar.web.problems import Problem, render_problem
@@ -62,7 +62,7 @@ class Members:
         try:
             return await answer(request)
         except Problem as problem:
-            return render_problem(request, problem, self._headers(self._membership.current()))
+            return render_problem(request, problem, name_list(self._membership.current()))
 
     async def _answer(self, request: Request) -> Response:
         question = self._read(request)
@@ -71,7 +71,7 @@ class Members:
         if snapshot.generation == 0:
             problem = self._membership.problem
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
-        headers, body = self._headers(snapshot), self._body(snapshot, question)
+        headers, body = name_list(snapshot), self._body(snapshot, question)
         headers["ETag"] = etag = self._etag(snapshot, question)
         if _matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
@@ -100,7 +100,7 @@ class Members:
 
     async def _stream(self, request: Request) -> Response:
         question = self._read(request)
-        headers = self._headers(self._membership.current())
+        headers = name_list(self._membership.current())
         if request.method == "HEAD":
             return Response(headers=headers, media_type="text/event-stream")
         return StreamingResponse(self._events(question), headers=headers, media_type="text/event-stream")
@@ -120,8 +120,8 @@ class Members:
     def _read(self, request: Request) -> _Question:
         query = request.query_params
         format, service = query.get("format", "json"), query.get("service")
-        if format not in FORMATS:
-            raise Problem(400, f"format {format[:40]!r} is none of {', '.join(FORMATS)}")
+        if format not in SERVED:
+            raise Problem(400, f"format {format[:40]!r} is none of {', '.join(SERVED)}")
         index = query.get("index")
         if index is not None and not re.fullmatch(r"[0-9]{1,18}", index):
             raise Problem(400, f"index {index[:40]!r} is not a generation: a number, 0 or more")
@@ -147,7 +147,7 @@ class Members:
     def _body(self, snapshot: Snapshot, question: _Question) -> bytes:
         part = _filter(snapshot, question.service)
         if question.format != "json":
-            return FORMATS[question.format](part) or EMPTY.get(question.format, b"")
+            return render_served(question.format, part) or EMPTY.get(question.format, b"")
         age = part.age_seconds
         return msgspec.json.encode(
             {
@@ -187,12 +187,14 @@ class Members:
             self._cache[key] = make()
         return self._cache[key]
 
-    def _headers(self, snapshot: Snapshot) -> dict[str, str]:
-        return {
-            "X-Membership-Generation": str(snapshot.generation),
-            "X-Membership-Epoch": snapshot.epoch,
-            "Cache-Control": "no-cache",
-        }
+
+def name_list(snapshot: Snapshot) -> dict[str, str]:
+    """The headers that say which list an answer is about."""
+    return {
+        "X-Membership-Generation": str(snapshot.generation),
+        "X-Membership-Epoch": snapshot.epoch,
+        "Cache-Control": "no-cache",
+    }
 
 
 async def _left(request: Request) -> None:

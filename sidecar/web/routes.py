@@ -1,7 +1,7 @@
 """What the HTTP endpoint answers: one line for each path. Nothing here changes anything."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import msgspec
@@ -13,11 +13,12 @@ from starlette.routing import Route
 
 from membership.session import Membership
 from membership.render.explanation import explain_text
-from sidecar.health import GateKeeper, Report, check_live, check_ready, check_started
+from membership.verify import DIFFERENCES
+from sidecar.health import Check, GateKeeper, Report, check_live, check_ready, check_started
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
 from sidecar.publishers.http import Newest
-from sidecar.web.members import Members
+from sidecar.web.members import Members, name_list
 from sidecar.web.page import render_page
 from sidecar.web.problems import Problem, render_problem
 
@@ -33,7 +34,7 @@ class View:
     outputs: Callable[[], Sequence[PublisherStatus]]
     stale_after: float
     version: str
-    verdict: Callable[[], dict[str, str]]
+    verdict: Callable[[], Mapping[str, object]]
 
 
 def make_app(view: View) -> Starlette:
@@ -64,7 +65,11 @@ def make_app(view: View) -> Starlette:
     async def version(request: Request) -> Response:
         return _json({"version": view.version, "python": platform.python_version()})
 
-    return Starlette(
+    async def refuse(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _refuse(view, request, error)
+
+    app = Starlette(
         routes=[
             Route("/", page),
             Route("/members", members.get),
@@ -78,14 +83,17 @@ def make_app(view: View) -> Starlette:
             Route("/verify", verify),
             Route("/version", version),
         ],
-        exception_handlers={HTTPException: _refuse},
+        exception_handlers={HTTPException: refuse},
     )
+    app.router.redirect_slashes = False  # a path that is not in the table does not exist
+    return app
 
 
 def _ready(view: View) -> Report:
     verdict = view.verdict()
-    text = f"{verdict['verdict']}: {verdict['reason']}"
-    return check_ready(view.membership, view.outputs(), view.stale_after, text)
+    well = verdict["verdict"] not in DIFFERENCES
+    said = Check("verdict", well, f"{verdict['verdict']}: {verdict['reason']}", required=False)
+    return check_ready(view.membership, view.outputs(), view.stale_after, said)
 
 
 def _probe(report: Report, request: Request) -> Response:
@@ -119,9 +127,8 @@ def _json(content: object) -> Response:
     return Response(msgspec.json.encode(content), headers={"Cache-Control": "no-cache"}, media_type="application/json")
 
 
-async def _refuse(request: Request, error: Exception) -> Response:
+def _refuse(view: View, request: Request, error: HTTPException) -> Response:
     """Unknown paths and wrong methods, which starlette raises."""
-    assert isinstance(error, HTTPException)
     details = {404: "there is no such path here", 405: "only GET and HEAD: nothing here can be changed"}
     problem = Problem(error.status_code, details.get(error.status_code, error.detail))
-    return render_problem(request, problem, error.headers or {})
+    return render_problem(request, problem, {**name_list(view.membership.current()), **(error.headers or {})})

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from membership.testing import FakeKube, Pod
-from tests.running import HOST, Answer, Asking, EventStream, Sidecar, ask, pods, raw_request, sample, until
+from tests.running import HOST, Answer, Asking, EventStream, Sidecar, ask, pods, raw_request, sample, stop_limit, until
 
 FIELDS = [
     "generation", "epoch", "synced", "stale", "age_seconds", "source", "services", "unknown_services",
@@ -121,7 +121,7 @@ def test_members_has_the_fields_of_the_contract_in_their_order(world: World) -> 
     assert body["services"] == list(ALL)
     assert body["unknown_services"] == ["apps/absent"]
     assert set(body["resource_versions"]) == {"wso2", "apps"}
-    assert body["resource_versions"]["wso2"] == world.kube.resource_version
+    assert 100 < int(body["resource_versions"]["wso2"]) <= int(world.kube.resource_version)
     assert 0 <= body["age_seconds"] < 60 and isinstance(body["generation"], int)
     assert [list(member) for member in body["members"]] == [MEMBER_FIELDS] * 2
     assert body["members"][0] == {
@@ -370,7 +370,8 @@ def test_many_queries_are_answered_together(world: World) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "index=x", "index=-1", "index=1.5", "index=", "index=%2B1", "index=1&wait=x", "index=1&wait=5", "index=1&wait=-5s",
+        "index=x", "index=-1", "index=1.5", "index=", "index=%2B1", "index=1&wait=x", "index=1&wait=5",
+        "index=1&wait=-5s",
         "index=1&wait=", "wait=soon", "format=", "format=yaml", "index=%D9%A1",
     ],
 )  # fmt: skip
@@ -500,8 +501,12 @@ def test_a_service_that_is_not_followed_is_404(world: World, service: str) -> No
 
 @pytest.mark.parametrize(
     ("path", "headers"),
-    [("/members/stream", {}), ("/members", {"Accept": "text/event-stream"}), ("/members", {"Accept": "a/b, text/event-stream;q=0.9"})],
-)  # fmt: skip
+    [
+        ("/members/stream", {}),
+        ("/members", {"Accept": "text/event-stream"}),
+        ("/members", {"Accept": "a/b, text/event-stream;q=0.9"}),
+    ],
+)
 def test_events(world: World, path: str, headers: Mapping[str, str]) -> None:
     with EventStream(world.sidecar.port, path, headers) as stream:
         assert stream.response.getheader("Content-Type", "").partition(";")[0] == "text/event-stream"
@@ -546,7 +551,7 @@ def test_clients_that_never_read_do_not_delay_others() -> None:
                 assert slowest < 2.0
                 assert sidecar.get("/members", timeout=2).status == 200
                 code, took = sidecar.stop()
-                assert code == 0 and took < 1.0
+                assert code == 0 and took < stop_limit()
         finally:
             for sock in deaf:
                 sock.close()
@@ -741,8 +746,20 @@ def test_head_of_the_stream_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/nope", "/members/", "/members/x", "/Members", "//members", "/members/stream/", "/metrics/x", "/.git/config", "/%2e%2e/etc/passwd", "/livez/"]
-)  # fmt: skip
+    "path",
+    [
+        "/nope",
+        "/members/",
+        "/members/x",
+        "/Members",
+        "//members",
+        "/members/stream/",
+        "/metrics/x",
+        "/.git/config",
+        "/%2e%2e/etc/passwd",
+        "/livez/",
+    ],
+)
 def test_unknown_paths_are_404(world: World, path: str) -> None:
     assert_problem(world.sidecar.get(path), 404)
     assert world.sidecar.head(path).status == 404
@@ -786,7 +803,12 @@ def test_bad_requests_are_4xx_and_the_server_lives(world: World, request_: bytes
 def test_connections_that_come_and_go_leave_nothing_behind(world: World) -> None:
     folder, said = Path(f"/proc/{world.sidecar.pid}/fd"), len(world.sidecar.err)
     before = len(list(folder.iterdir()))
-    for data in (b"", b"GET /mem", b"GET /members/stream HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /members?index=99999&wait=9m"):
+    for data in (
+        b"",
+        b"GET /mem",
+        b"GET /members/stream HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /members?index=99999&wait=9m",
+    ):
         for _ in range(10):
             with socket.create_connection((HOST, world.sidecar.port)) as sock:
                 sock.sendall(data)

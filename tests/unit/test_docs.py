@@ -12,9 +12,12 @@ import pytest
 from docs.make_settings import PAGE, render
 from membership.cli import command
 from membership.model import Member, Snapshot
-from membership.render import FORMATS
+from membership.render import FORMATS, SERVED, Setup, Source
+from membership.render.hazelcast_xml import PROPERTIES
 from membership.testing import FakeKube, Pod
+from membership.wso2.profiles import PROFILES
 from sidecar.settings import SETTINGS
+from tests.unit.lists import member, snapshot
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", ".pytest_cache"} & set(path.parts))
@@ -29,7 +32,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/http.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/http.md", "docs/formats.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
 def test_flags_in_the_documents_exist(page: str) -> None:
     known = {f"--{setting.flag}" for setting in SETTINGS} | {"--help"} | OTHERS_FLAGS
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / page).read_text())) <= known
@@ -55,7 +58,42 @@ def test_settings_page_is_made_from_the_code() -> None:
 def test_formats_in_the_http_page_are_those_of_the_code() -> None:
     named = re.search(r"`format=([a-z|-]+)`", (ROOT / "docs/http.md").read_text())
     assert named is not None
-    assert named[1].split("|") == list(FORMATS)
+    assert named[1].split("|") == list(SERVED)
+
+
+def test_formats_in_the_formats_page_are_those_of_the_code() -> None:
+    rows = re.findall(
+        r"^\| (`.*?) \| .* \| (.*)\|$", (ROOT / "docs/formats.md").read_text().partition("\n## ")[0], re.MULTILINE
+    )
+    named = {name: bool(source.strip()) for cell, source in rows for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert named == {name: format.takes_source for name, format in FORMATS.items()}
+
+
+BEFORE_AND_AFTER = re.findall(
+    r"`--product ([^ `]*)(?: --cluster-name ([^`]*))?`\):\n\n```[a-z]+\n(.*?)```\n\nbecomes\n\n```[a-z]+\n(.*?)```",
+    (ROOT / "docs/formats.md").read_text(),
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(("product", "name", "before", "after"), BEFORE_AND_AFTER)
+def test_files_before_and_after_in_the_formats_page(product: str, name: str, before: str, after: str) -> None:
+    profile = PROFILES[product]
+    members = snapshot(*(member(address, port=profile.port) for address in ("10.244.0.5", "10.244.0.6")))
+    setup = Setup("10.244.0.5", profile.port, name or None, source=Source("page", before.encode()))
+    assert FORMATS[profile.format].render(members, setup) == after.encode()
+
+
+def test_the_formats_page_shows_each_line_of_products() -> None:
+    assert [case[0] for case in BEFORE_AND_AFTER] == ["is-5.11", "is-6.1", "is-7.1", "ei-6.6"]
+
+
+def test_properties_in_the_formats_page_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| (`hazelcast.*?) \| ([0-9, ]+) \|", (ROOT / "docs/formats.md").read_text(), re.MULTILINE)
+    named = {
+        name: int(value) for cell, values in rows for name, value in zip(re.findall("`(.*?)`", cell), values.split(","))
+    }
+    assert named == PROPERTIES
 
 
 def test_paths_in_the_http_page_are_those_of_the_code() -> None:

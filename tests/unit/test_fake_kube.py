@@ -114,15 +114,19 @@ def test_list_has_the_shape_of_the_real_one(kube: FakeKube, client: Client) -> N
     assert metadata["name"].startswith("is-") and len(metadata["name"]) == 8
     assert metadata["generateName"] == "is-"
     assert metadata["labels"] == {
-        "kubernetes.io/service-name": "is", "service.kubernetes.io/headless": "",
-        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+        "kubernetes.io/service-name": "is",
+        "service.kubernetes.io/headless": "",
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+    }
     service = client.get(f"/api/v1/namespaces/{NAMESPACE}/services/is").json()
     assert metadata["ownerReferences"][0]["uid"] == service["metadata"]["uid"]
     assert item["ports"] == [{"name": "hazelcast", "protocol": "TCP", "port": 4000}]
     assert item["endpoints"][0] == {
-        "addresses": ["10.244.0.1"], "conditions": {"ready": True, "serving": True, "terminating": False},
+        "addresses": ["10.244.0.1"],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
         "targetRef": {"kind": "Pod", "namespace": NAMESPACE, "name": "is-0", "uid": pods(1)[0].uid},
-        "nodeName": "n1"}
+        "nodeName": "n1",
+    }
 
 
 def test_single_objects_versions_and_health(kube: FakeKube, client: Client) -> None:
@@ -140,11 +144,19 @@ def test_single_objects_versions_and_health(kube: FakeKube, client: Client) -> N
     assert client.connections == 1, "keep-alive"
 
 
-@pytest.mark.parametrize("selector, found", [
-    ("kubernetes.io/service-name=is", 1), ("kubernetes.io/service-name==is", 1),
-    ("kubernetes.io/service-name", 1), ("kubernetes.io/service-name=no", 0),
-    ("kubernetes.io/service-name in (a, is),service.kubernetes.io/headless", 1),
-    ("kubernetes.io/service-name!=is", 0), ("kubernetes.io/service-name notin (a)", 1), ("!nothing", 1)])
+@pytest.mark.parametrize(
+    "selector, found",
+    [
+        ("kubernetes.io/service-name=is", 1),
+        ("kubernetes.io/service-name==is", 1),
+        ("kubernetes.io/service-name", 1),
+        ("kubernetes.io/service-name=no", 0),
+        ("kubernetes.io/service-name in (a, is),service.kubernetes.io/headless", 1),
+        ("kubernetes.io/service-name!=is", 0),
+        ("kubernetes.io/service-name notin (a)", 1),
+        ("!nothing", 1),
+    ],
+)
 def test_label_selectors(client: Client, selector: str, found: int) -> None:
     assert len(client.list(labelSelector=selector)["items"]) == found
 
@@ -176,8 +188,10 @@ def test_list_versions(kube: FakeKube, client: Client) -> None:
 
 
 def slices_of(client: Client) -> dict[str, list[str]]:
-    return {item["metadata"]["name"]: [e["addresses"][0] for e in item["endpoints"]]
-            for item in client.list(labelSelector="kubernetes.io/service-name")["items"]}
+    return {
+        item["metadata"]["name"]: [e["addresses"][0] for e in item["endpoints"]]
+        for item in client.list(labelSelector="kubernetes.io/service-name")["items"]
+    }
 
 
 def test_slices_are_packed_and_never_rebalanced(kube: FakeKube, client: Client) -> None:
@@ -213,13 +227,19 @@ def test_placeholder_keeps_the_name(kube: FakeKube, client: Client) -> None:
 
 
 def test_conditions_families_and_endpoints(kube: FakeKube, client: Client) -> None:
-    some = [Pod("10.0.0.2", "a", addresses=("fd00::2",)), Pod("10.0.0.1", "b", ready=False, hostname="b"),
-            Pod("10.0.0.3", "c", terminating=True)]
+    some = [
+        Pod("10.0.0.2", "a", addresses=("fd00::2",)),
+        Pod("10.0.0.1", "b", ready=False, hostname="b"),
+        Pod("10.0.0.3", "c", terminating=True),
+    ]
     kube.set_service(NAMESPACE, "is", some)
     items = {item["addressType"]: item for item in client.list()["items"]}
     assert [e["addresses"] for e in items["IPv6"]["endpoints"]] == [["fd00::2"]]
     assert [tuple(e["conditions"].values()) for e in items["IPv4"]["endpoints"]] == [
-        (True, True, False), (False, False, False), (False, True, True)]
+        (True, True, False),
+        (False, False, False),
+        (False, True, True),
+    ]
     [subset] = client.list(ENDPOINTS)["items"][0]["subsets"]
     assert [a["ip"] for a in subset["addresses"]] == ["10.0.0.2"]
     assert [(a["ip"], a["hostname"]) for a in subset["notReadyAddresses"]] == [("10.0.0.1", "b")]
@@ -379,7 +399,8 @@ def test_deny_and_review(kube: FakeKube, client: Client) -> None:
     assert status["details"] == {"group": "discovery.k8s.io", "kind": "endpointslices"}
     assert status["message"] == (
         'endpointslices.discovery.k8s.io is forbidden: User "system:serviceaccount:default:membership" '
-        'cannot list resource "endpointslices" in API group "discovery.k8s.io" in the namespace "wso2"')
+        'cannot list resource "endpointslices" in API group "discovery.k8s.io" in the namespace "wso2"'
+    )
     assert not review("list") and review("watch") and review("get", "endpoints") and not review("*")
     kube.deny("*", "*")
     assert client.get(ENDPOINTS, {"watch": "1"}).json()["message"].startswith("endpoints is forbidden: User ")
@@ -402,9 +423,30 @@ def test_removed_api(kube: FakeKube, client: Client) -> None:
 
 def test_tls(tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                    "-nodes", "-subj", "/CN=fake", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "1",
-                    "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    subprocess.run(
+        [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            "/CN=fake",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-days",
+            "1",
+            "-keyout",
+            str(key),
+            "-out",
+            str(certificate),
+        ],
+        check=True,
+        capture_output=True,
+    )
     with FakeKube(tls=(str(certificate), str(key))) as kube:
         client = Client(kube, ssl_context=ssl.create_default_context(cafile=str(certificate)))
         kube.set_service(NAMESPACE, "is", pods(400))
@@ -523,7 +565,12 @@ def test_request_log(kube: FakeKube, client: Client) -> None:
     assert kube.wait_for_watch() and watch.answer.status == 200
     first, second = kube.requests
     assert (first.kind, first.status, first.query, first.namespace, first.resource) == (
-        "list", 200, {"labelSelector": "a in (b,c)"}, NAMESPACE, "endpointslices")
+        "list",
+        200,
+        {"labelSelector": "a in (b,c)"},
+        NAMESPACE,
+        "endpointslices",
+    )
     assert second.query["timeoutSeconds"] == "9" and "user-agent" in second.headers and second.method == "GET"
     assert kube.count() == 2 and kube.count("watch") == kube.count(since=began) == 1
 
@@ -727,7 +774,8 @@ def check_silent(kube: FakeKube, client: Client) -> None:
 
 
 CHECKS: dict[str, Callable[[FakeKube, Client], None]] = {
-    name: globals()["check_" + name.replace("-", "_")] for name in FAULT_NAMES}
+    name: globals()["check_" + name.replace("-", "_")] for name in FAULT_NAMES
+}
 
 
 @pytest.mark.parametrize("name", FAULT_NAMES)
@@ -739,8 +787,7 @@ def test_fault(kube: FakeKube, client: Client, name: str) -> None:
 
 
 def test_faults_are_checked_scoped_and_combined(kube: FakeKube, client: Client) -> None:
-    wrongs: list[dict[str, Any]] = [
-        {"name": "no-such"}, {"name": "close", "on": "list"}, {"name": "status", "size": 1}]
+    wrongs: list[dict[str, Any]] = [{"name": "no-such"}, {"name": "close", "on": "list"}, {"name": "status", "size": 1}]
     for wrong in wrongs:
         with pytest.raises(ValueError):
             kube.fault(**wrong)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from membership.pace import LIMIT, Pace
 
 
-def send(pace: Pace, at: float, *, first: bool = False) -> float:
+def send(pace: Pace, at: float) -> float:
     """Ask for leave until it is given, as the follower does; when that was."""
     for _ in range(10):
-        seconds = pace.reserve(at, first=first)
+        seconds = pace.reserve(at)
         assert seconds >= 0
         if not seconds:
             return at
@@ -30,31 +30,27 @@ def test_the_limit_is_five_a_second() -> None:
 
 def test_five_go_at_once_and_the_sixth_waits_for_the_second_to_pass() -> None:
     pace = Pace()
-    assert [pace.reserve(10.0, first=False) for _ in range(5)] == [0.0] * 5
-    assert pace.reserve(10.25, first=False) == 0.75
-    assert pace.reserve(10.999, first=False) > 0
-    assert pace.reserve(11.0, first=False) == 0.0
+    assert [pace.reserve(10.0) for _ in range(5)] == [0.0] * 5
+    assert pace.reserve(10.25) == 0.75
+    assert pace.reserve(10.999) > 0
+    assert pace.reserve(11.0) == 0.0
 
 
 def test_who_was_told_to_wait_has_not_used_leave() -> None:
     pace = Pace()
     for _ in range(5):
-        pace.reserve(0.0, first=False)
+        pace.reserve(0.0)
     for _ in range(100):
-        assert pace.reserve(0.5, first=False) > 0
-    assert [pace.reserve(1.0, first=False) for _ in range(5)] == [0.0] * 5
+        assert pace.reserve(0.5) > 0
+    assert [pace.reserve(1.0) for _ in range(5)] == [0.0] * 5
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(
-    gaps=st.lists(st.floats(0, 1.2), min_size=6, max_size=60),
-    first=st.lists(st.booleans(), min_size=60, max_size=60),
-)
-def test_never_more_than_five_in_any_second_while_a_server_fails(gaps: list[float], first: list[bool]) -> None:
+@given(gaps=st.lists(st.floats(0, 1.2), min_size=6, max_size=60))
+def test_never_more_than_five_in_any_second(gaps: list[float]) -> None:
     pace, at, times = Pace(), 0.0, []
-    for gap, exempt in zip(gaps, first, strict=False):
-        at = send(pace, at + gap, first=exempt)
-        pace.answered(False)
+    for gap in gaps:
+        at = send(pace, at + gap)
         times.append(at)
     assert busiest_second(times) <= 5
 
@@ -65,28 +61,6 @@ def test_a_burst_is_spread_over_as_few_seconds_as_the_limit_allows() -> None:
         times.append(send(pace, times[-1]))
     assert times[-1] <= 100 / 5
     assert all(b >= a for a, b in pairwise(times))
-
-
-def test_the_first_requests_of_many_namespaces_go_at_once_on_a_server_that_answers() -> None:
-    pace = Pace()
-    send(pace, 0.0, first=True)
-    pace.answered(True)
-    assert {pace.reserve(0.1, first=True) for _ in range(200)} == {0.0}
-
-
-def test_the_first_requests_are_limited_before_the_server_has_answered_and_once_it_fails() -> None:
-    for answer in (None, False):
-        pace = Pace()
-        if answer is not None:
-            pace.answered(True)
-            pace.answered(answer)
-        assert [pace.reserve(0.0, first=True) > 0 for _ in range(6)] == [False] * 5 + [True]
-
-
-def test_later_requests_are_limited_on_a_server_that_answers() -> None:
-    pace = Pace()
-    pace.answered(True)
-    assert [pace.reserve(0.0, first=False) > 0 for _ in range(6)] == [False] * 5 + [True]
 
 
 def test_random_load_of_many_namespaces() -> None:

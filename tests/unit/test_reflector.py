@@ -1003,11 +1003,10 @@ def test_no_failure_leads_to_more_than_5_requests_in_any_second(error: type[erro
         action = world.reflector.next(now)
         if isinstance(action, Wait):
             due[number] = action.until
-        elif wait := pace.reserve(now, first=False):
+        elif wait := pace.reserve(now):
             due[number] = now + wait
         else:
             times.append(now)
-            pace.answered(False)
             world.reflector.failed(error("x"), now)
             due[number] = now
     assert len(times) > 20
