@@ -229,7 +229,8 @@ class Membership:
         """Names of our threads that are gone although nobody closed us: a bug; always empty otherwise."""
         if self._stopped.is_set():
             return ()
-        return tuple(thread.name for thread in self._threads if not thread.is_alive())
+        started = (thread for thread in self._threads if thread.ident is not None)
+        return tuple(thread.name for thread in started if not thread.is_alive())
 
     def now(self) -> float:
         """The clock that `Publication.read_at` was read from."""
