@@ -38,21 +38,15 @@ class Authority:
         """The CA's own certificate, PEM: what a client trusts."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
-    def issue(
-        self, hosts: Sequence[str], *, lifetime: datetime.timedelta = datetime.timedelta(days=30)
-    ) -> KeyPair:
+    def issue(self, hosts: Sequence[str], *, lifetime: datetime.timedelta = datetime.timedelta(days=30)) -> KeyPair:
         """A server certificate for `hosts` (names, IP addresses); negative `lifetime`: expired."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
         builder = _begin(subject, self._name, key.public_key(), lifetime)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(sign_certificates=False), critical=True)
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        )
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([_name(host) for host in hosts]), critical=False
-        )
+        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_name(host) for host in hosts]), critical=False)
         # Python 3.13 verifies strictly by default and then wants this link to the CA's key.
         builder = builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False

@@ -104,9 +104,7 @@ def list_slices(plane: ControlPlane, namespace: str, service: str) -> list[Json]
 
 def list_endpoints(plane: ControlPlane, namespace: str, service: str) -> list[Json]:
     """The endpoints of all slices of a Service, as they are now."""
-    return [
-        endpoint for piece in list_slices(plane, namespace, service) for endpoint in piece["endpoints"] or ()
-    ]
+    return [endpoint for piece in list_slices(plane, namespace, service) for endpoint in piece["endpoints"] or ()]
 
 
 def wait_endpoints(

@@ -18,9 +18,7 @@ class StartFailed(Exception):
 class Components:
     """The programs that `commands` names; their logs go to `directory`. `is_ready` asks the API server."""
 
-    def __init__(
-        self, commands: Mapping[Component, list[str]], directory: Path, is_ready: Callable[[], bool]
-    ) -> None:
+    def __init__(self, commands: Mapping[Component, list[str]], directory: Path, is_ready: Callable[[], bool]) -> None:
         self._is_ready = is_ready
         self._programs = {
             name: Program(name, command, directory / f"{name}.log", choose_environment())

@@ -99,9 +99,7 @@ class ControlPlane:
 
     # -- questions --------------------------------------------------------------------------------
 
-    def request(
-        self, method: str, path: str, body: Json | None = None, content_type: str | None = None
-    ) -> Json:
+    def request(self, method: str, path: str, body: Json | None = None, content_type: str | None = None) -> Json:
         """A JSON call as the admin. PATCH is a merge patch unless `content_type` says otherwise.
 
         RequestFailed with the Status' text for 400 and above; urllib3's HTTPError if there is no answer.
@@ -290,8 +288,6 @@ def _kubeconfig(url: str, ca_file: Path, token: str, namespace: str) -> Json:
         "kind": "Config",
         "clusters": [{"name": "testbed", "cluster": {"server": url, "certificate-authority": str(ca_file)}}],
         "users": [{"name": "user", "user": {"token": token}}],
-        "contexts": [
-            {"name": "testbed", "context": {"cluster": "testbed", "user": "user", "namespace": namespace}}
-        ],
+        "contexts": [{"name": "testbed", "context": {"cluster": "testbed", "user": "user", "namespace": namespace}}],
         "current-context": "testbed",
     }

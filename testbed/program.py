@@ -18,9 +18,7 @@ class Program:
     The kernel kills it when this process dies. Start and kill as often as wanted, from one thread at a time.
     """
 
-    def __init__(
-        self, name: str, command: Sequence[str], log_file: Path, environment: Mapping[str, str]
-    ) -> None:
+    def __init__(self, name: str, command: Sequence[str], log_file: Path, environment: Mapping[str, str]) -> None:
         self.name = name
         self.log_file = log_file
         self._command = ("setpriv", "--pdeathsig", "KILL", "--", *command)

@@ -50,9 +50,7 @@ class RestClient:
         """The body of the answer. RequestFailed from 400 on, urllib3's HTTPError without one. No retries."""
         headers = {**self._pool.headers, "Accept": "application/json"}
         if body is not None:
-            headers["Content-Type"] = content_type or (
-                _PATCH_TYPE if method == "PATCH" else "application/json"
-            )
+            headers["Content-Type"] = content_type or (_PATCH_TYPE if method == "PATCH" else "application/json")
         answer = self._pool.request(
             method,
             path,
@@ -66,9 +64,7 @@ class RestClient:
             raise RequestFailed(f"{method} {path}", answer.status, answer.data)
         return answer.data
 
-    def request(
-        self, method: str, path: str, body: Json | None = None, *, content_type: str | None = None
-    ) -> Json:
+    def request(self, method: str, path: str, body: Json | None = None, *, content_type: str | None = None) -> Json:
         """The same for a JSON object: decoded."""
         decoded: Json = json.loads(self.call(method, path, body, content_type=content_type))
         return decoded

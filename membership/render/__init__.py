@@ -35,10 +35,12 @@ class Format:
     """Writes the own address and port."""
     ipv4_only: bool = False
     """Carbon reads it: it splits members at ":" and runs with preferIPv4Stack=true."""
+    empty: bytes = b""
+    """How a reader is told that there are no addresses; files are not written then."""
 
 
-def _served(render: Callable[[Snapshot], bytes | None]) -> Format:
-    return Format(lambda snapshot, _: render(snapshot), served=True)
+def _served(render: Callable[[Snapshot], bytes | None], empty: bytes = b"") -> Format:
+    return Format(lambda snapshot, _: render(snapshot), served=True, empty=empty)
 
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
@@ -46,7 +48,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "json": _served(render_json),
         "lines": _served(render_lines),
         "csv": _served(render_csv),
-        "prometheus-sd": _served(render_prometheus_sd),
+        "prometheus-sd": _served(render_prometheus_sd, empty=b"[]\n"),
         "hazelcast-xml": Format(render_hazelcast_xml, names_self=True),
         "deployment-toml": Format(render_deployment_toml, takes_source=True, names_self=True, ipv4_only=True),
         "axis2-xml": Format(render_axis2_xml, takes_source=True, names_self=True, ipv4_only=True),
@@ -60,8 +62,8 @@ SERVED = tuple(name for name, format in FORMATS.items() if format.served)
 
 
 def render_served(name: str, snapshot: Snapshot) -> bytes:
-    """The list in a format of `SERVED`; nothing where it is empty."""
-    return FORMATS[name].render(snapshot, Setup()) or b""
+    """The list in a format of `SERVED`."""
+    return FORMATS[name].render(snapshot, Setup()) or FORMATS[name].empty
 
 
 __all__ = ["FORMATS", "Format", "SERVED", "Setup", "Source", "render_served"]

@@ -23,7 +23,6 @@ WAIT_DEFAULT, WAIT_LIMIT = 300.0, 600.0
 COMMENT_INTERVAL = 15.0
 """Seconds between comments of a silent stream, so that nothing in between takes it for dead."""
 CONTENT_TYPES = {"json": "application/json", "prometheus-sd": "application/json"}
-EMPTY = {"prometheus-sd": b"[]\n"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +146,7 @@ class Members:
     def _body(self, snapshot: Snapshot, question: _Question) -> bytes:
         part = _filter(snapshot, question.service)
         if question.format != "json":
-            return render_served(question.format, part) or EMPTY.get(question.format, b"")
+            return render_served(question.format, part)
         age = part.age_seconds
         return msgspec.json.encode(
             {
