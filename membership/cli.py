@@ -17,6 +17,7 @@ import msgspec
 
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
+from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
 from membership.model import Snapshot
@@ -27,18 +28,7 @@ from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
 from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
-from membership.settings import (
-    EPILOG,
-    SETTINGS,
-    Reader,
-    Setting,
-    Settings,
-    SettingsCommand,
-    environment,
-    read,
-    read_product,
-    with_settings,
-)
+from membership.settings import EPILOG, SETTINGS, Settings, environment, read, read_product
 from membership.verification import CONFIRM, Verification, VerifyRules
 from membership.verify import Verdict, confirmed
 

@@ -11,7 +11,8 @@ from membership.kube import ApiServer, Stream
 from membership.members import Rules
 from membership.model import Explanation, Member
 from membership.pace import Pace
-from membership.reflector import Cause, List, Policy, Reflector, Wait, Watch
+from membership.policy import Cause, Policy
+from membership.reflector import List, Reflector, Wait, Watch
 from membership.roster import Roster
 from membership.store import Store
 from membership.transport import Interrupt

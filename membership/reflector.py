@@ -1,147 +1,40 @@
 """The list+watch state machine, without I/O: what to ask the API server next, and when.
 
-The shell (session.py) asks `next` what to do, does it, and tells what came of it: `listed`, `opened`, `received`,
+The shell (follower.py) asks `next` what to do, does it, and tells what came of it: `listed`, `opened`, `received`,
 `ended` or `failed`. List is truth, watch is a hint: a list replaces the store, whatever is doubtful leads to a list,
-and the store is never emptied by an error. `RULES` is the whole policy; every promise of ARCHITECTURE.md's table is a
-row of it or a constant below. Modelled on client-go's Reflector, with the holes closed that watch.md section 3 names.
+and the store is never emptied by an error. What follows what is a table, policy.py. Modelled on client-go's Reflector,
+with the holes closed that watch.md section 3 names.
 
 All times are seconds of one monotonic clock, given by the caller.
 """
 
 from collections import Counter
 from dataclasses import dataclass
-from enum import Enum, StrEnum
 from random import Random
 
 from membership import errors
+from membership.policy import (
+    BACKOFF_FIRST,
+    BACKOFF_LIMIT,
+    CAUSES,
+    Cause,
+    Delay,
+    EAGER_GAP,
+    FAULTS_BEFORE_LIST,
+    HEALTHY,
+    Policy,
+    RELIST_JITTER,
+    RETRY_AFTER_LIMIT,
+    RULES,
+    SHORT_STREAM,
+    SILENCE,
+    SLOW,
+    Step,
+    WATCH_ANSWER,
+    WATCH_TIMEOUT,
+)
 from membership.store import Store
 from membership.wire import Event, Listing, Resource, newer
-
-BACKOFF_FIRST, BACKOFF_LIMIT = 0.2, 30.0
-"""Doubling, with full jitter: thousands of sidecars lose the same server at the same moment."""
-HEALTHY = 60.0
-"""Seconds without a failure, streaming or polling, after which the next one starts at `BACKOFF_FIRST` again."""
-EAGER_GAP = 10.0
-"""A retry without any delay is allowed this often for one cause: an answer that repeats must not become a loop."""
-SLOW = (30.0, 60.0)
-"""Asking again after a refusal by RBAC, and asking again for what a fallback replaces."""
-RETRY_AFTER_LIMIT = 60.0
-SHORT_STREAM = 1.0
-"""A stream that ends sooner without an event is a server that is starting or a bad balancer, not a normal end."""
-WATCH_TIMEOUT = (240, 300)
-"""timeoutSeconds of a watch: below the 350 s after which the strictest balancers forget a silent connection."""
-SILENCE = (2 / 3, 5 / 6)
-"""Parts of `stale_after` after which a silent stream is opened anew: in time for a quiet server never to look stale."""
-RELIST_JITTER = (0.5, 1.5)
-WATCH_ANSWER = 15.0
-"""Seconds within which a server accepts a watch, which costs it nothing; one held back by a proxy never comes."""
-FAULTS_BEFORE_LIST = 3
-"""Watches that fail in a row although the server answers (a proxy that cannot stream): a list keeps the truth."""
-
-
-class Step(Enum):
-    LIST = "list"
-    WATCH = "watch"
-
-
-class Cause(StrEnum):
-    """Why a list or a watch is over. The values are the `reason` labels of the metrics."""
-
-    START = "start"
-    PERIODIC = "periodic"
-    POLL = "poll"
-    PROBE = "probe"
-    ENDED = "ended"
-    SHORT = "short"
-    QUIET = "quiet"
-    RESTORED = "restored"
-    CUT = "cut"
-    UNREACHABLE = "unreachable"
-    SILENT = "silent"
-    UNAUTHORIZED = "unauthorized"
-    FORBIDDEN = "forbidden"
-    NOT_FOUND = "not-found"
-    EXPIRED = "expired"
-    TOO_LARGE = "too-large"
-    THROTTLED = "throttled"
-    SERVER_FAULT = "server-fault"
-    REJECTED = "rejected"
-    BAD_ANSWER = "bad-answer"
-    OUTDATED = "outdated"
-
-
-class Delay(Enum):
-    NONE = "none"
-    EAGER = "none the first time, then backoff"
-    BACKOFF = "backoff"
-    SLOW = "30 to 60 s"
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What follows a cause: the next step, whether the resource version still serves, and the delay."""
-
-    step: Step
-    delay: Delay
-    keep_version: bool = True
-
-
-RULES: dict[tuple[Step, Cause], Rule] = {
-    (Step.WATCH, Cause.ENDED): Rule(Step.WATCH, Delay.NONE),
-    (Step.WATCH, Cause.QUIET): Rule(Step.WATCH, Delay.NONE),
-    (Step.WATCH, Cause.RESTORED): Rule(Step.WATCH, Delay.NONE),
-    (Step.WATCH, Cause.SHORT): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.CUT): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.UNREACHABLE): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.SILENT): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.THROTTLED): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.SERVER_FAULT): Rule(Step.WATCH, Delay.BACKOFF),
-    (Step.WATCH, Cause.UNAUTHORIZED): Rule(Step.WATCH, Delay.EAGER),
-    (Step.WATCH, Cause.NOT_FOUND): Rule(Step.LIST, Delay.EAGER),
-    (Step.WATCH, Cause.EXPIRED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
-    (Step.WATCH, Cause.TOO_LARGE): Rule(Step.LIST, Delay.EAGER, keep_version=False),
-    (Step.WATCH, Cause.REJECTED): Rule(Step.LIST, Delay.BACKOFF, keep_version=False),
-    (Step.WATCH, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.CUT): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.UNREACHABLE): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.SILENT): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.THROTTLED): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.SERVER_FAULT): Rule(Step.LIST, Delay.BACKOFF),
-    (Step.LIST, Cause.UNAUTHORIZED): Rule(Step.LIST, Delay.EAGER),
-    (Step.LIST, Cause.FORBIDDEN): Rule(Step.LIST, Delay.SLOW),
-    (Step.LIST, Cause.NOT_FOUND): Rule(Step.LIST, Delay.SLOW),
-    (Step.LIST, Cause.EXPIRED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
-    (Step.LIST, Cause.TOO_LARGE): Rule(Step.LIST, Delay.EAGER, keep_version=False),
-    (Step.LIST, Cause.OUTDATED): Rule(Step.LIST, Delay.EAGER, keep_version=False),
-    (Step.LIST, Cause.REJECTED): Rule(Step.LIST, Delay.BACKOFF, keep_version=False),
-    (Step.LIST, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
-}
-"""Two rows are missing on purpose, a watch that is forbidden and a fallback between resources: see `_refused`."""
-
-_CAUSES: dict[type[errors.ApiError], Cause] = {
-    errors.Unreachable: Cause.UNREACHABLE,
-    errors.Silent: Cause.SILENT,
-    errors.Unauthorized: Cause.UNAUTHORIZED,
-    errors.Forbidden: Cause.FORBIDDEN,
-    errors.NotFound: Cause.NOT_FOUND,
-    errors.Expired: Cause.EXPIRED,
-    errors.TooLarge: Cause.TOO_LARGE,
-    errors.Throttled: Cause.THROTTLED,
-    errors.ServerFault: Cause.SERVER_FAULT,
-    errors.Rejected: Cause.REJECTED,
-    errors.BadAnswer: Cause.BAD_ANSWER,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The settings that steer a reflector; all times in seconds."""
-
-    source: str = "auto"
-    """auto, endpointslices or endpoints."""
-    poll_interval: float = 10.0
-    stale_after: float = 90.0
-    relist_interval: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +205,7 @@ class Reflector:
 
     def failed(self, error: errors.ApiError, now: float) -> None:
         """The action of `next`, or the stream it opened, failed."""
-        cause = _CAUSES[type(error)]
+        cause = CAUSES[type(error)]
         before, self.problem = self.problem, error
         if self._step is Step.WATCH:
             self.watch_restarts[cause] += 1

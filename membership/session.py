@@ -21,7 +21,7 @@ from membership.members import FAMILIES, Rules
 from membership.model import Explanation, Member, Snapshot
 from membership.names import parse_services
 from membership.pace import Pace
-from membership.reflector import Policy
+from membership.policy import Policy
 from membership.transport import Interrupt
 
 log = logging.getLogger("membership")

@@ -1,57 +1,28 @@
-"""Settings of everything that follows Services: flag, else MEMBERSHIP_ variable, else the WSO2 name, else the default.
+"""Settings of everything that follows Services.
 
-`SETTINGS` is the table; `--help` and the documentation are made from it. Nothing else in this package reads the
-environment. Wrong settings are collected, so that a user sees all of them at once and not one per try.
+`SETTINGS` is the table; `--help` and the documentation are made from it, and `read` makes values of it. How a setting
+is looked up is said in flags.py. But for access.py nothing else in this package reads the environment.
 """
 
 import ipaddress
 import os
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
-
-import click
+from typing import Literal
 
 from membership.access import check_url, connect
 from membership.errors import SettingsError
+from membership.flags import Environ, Reader, Setting, choice
 from membership.gate import GateRules
 from membership.kube import ApiServer
 from membership.members import FAMILIES
 from membership.names import is_name, parse_services
 from membership.outputs import Output, check_outputs, warn_of_outputs
-from membership.quantity import is_boolean, parse_boolean, parse_duration
+from membership.quantity import parse_boolean, parse_duration
 from membership.render import Setup
 from membership.session import Options
 from membership.wso2.profiles import Profile, find_profile
-
-SWITCH = "[BOOLEAN]"
-"""Metavar of the settings that need no value."""
-
-T = TypeVar("T")
-Environ = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting: its flag without dashes, the names it had in WSO2's membership scheme, and what it means."""
-
-    flag: str
-    help: str
-    default: str | None = None
-    wso2: tuple[str, ...] = ()
-    metavar: str = "TEXT"
-    switch: bool = False
-    """Given without a value it means true."""
-    choices: tuple[str, ...] = ()
-    """The words it may be; () for anything."""
-    many: bool = False
-    """May be given several times; in the variable, separated by white space."""
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        return (f"MEMBERSHIP_{self.flag.upper().replace('-', '_')}", *self.wso2)
-
 
 SETTINGS = (
     Setting(
@@ -203,69 +174,6 @@ class Settings:
         return self.setup.port
 
 
-class Reader:
-    """Looks settings up by flag, parses them, and collects what is wrong in `problems`."""
-
-    def __init__(self, table: Sequence[Setting], given: Mapping[str, Any], environ: Environ) -> None:
-        self._table = {setting.flag: setting for setting in table}
-        self._given = given
-        self._environ = environ
-        self.defaults: dict[str, str | None] = {}
-        """Instead of those of the table, by flag."""
-        self.problems: list[str] = []
-
-    def refuse(self, unknown: Sequence[str]) -> None:
-        """Note words of the command line that are no settings."""
-        if unknown:
-            self.problems.append(f"{' '.join(unknown)!r}: no such setting")
-
-    def is_flag(self, flag: str) -> bool:
-        """Whether it was given on the command line."""
-        return self._given.get(flag.replace("-", "_")) is not None
-
-    def text(self, flag: str) -> str | None:
-        """The raw text, or None where neither given nor defaulted."""
-        return self._find(flag)[0]
-
-    def texts(self, flag: str) -> tuple[str, ...]:
-        """The raw texts of a setting that may be given several times."""
-        given = tuple(self._given.get(flag.replace("-", "_")) or ())
-        if given:
-            return given
-        value = next((self._environ[name] for name in self._table[flag].variables if self._environ.get(name)), "")
-        return tuple(value.split())
-
-    def parse(self, flag: str, parser: Callable[[str], T], otherwise: T) -> T:
-        """The parsed value; `otherwise` where there is none, or where it is wrong (ValueError), which is noted."""
-        text, origin = self._find(flag)
-        if text is None:
-            return otherwise
-        try:
-            return parser(text)
-        except SettingsError as error:
-            self.problems += [f"{origin}: {problem}" for problem in error.problems]
-        except ValueError as error:
-            self.problems.append(f"{origin}: {error}")
-        return otherwise
-
-    def word(self, flag: str) -> str:
-        """One of the setting's choices."""
-        return self.parse(flag, choice(*self._table[flag].choices), "")
-
-    def duration(self, flag: str) -> float:
-        return self.parse(flag, parse_positive_duration, 1.0)
-
-    def _find(self, flag: str) -> tuple[str | None, str]:
-        setting = self._table[flag]
-        given = self._given.get(flag.replace("-", "_"))
-        if given is not None:
-            return str(given), f"--{flag}"
-        for name in setting.variables:
-            if self._environ.get(name):  # an empty variable is an unset one, as manifests often leave them
-                return self._environ[name], f"--{flag} (from {name})"
-        return self.defaults.get(flag, setting.default), f"--{flag}"
-
-
 def read_product(reader: Reader) -> Profile | None:
     """The profile of --product, whose port and Hazelcast become the defaults of their settings."""
     profile = reader.parse("product", find_profile, None)
@@ -348,70 +256,9 @@ def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Se
     return Settings(services, server, setup, options, gate, log_format, log_level, tuple(warnings))
 
 
-class SettingsCommand(click.Command):
-    """A command with settings, whose switches may stand without a value."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        switches = {name for option in self.params if option.metavar == SWITCH for name in option.opts}
-        positional = any(isinstance(param, click.Argument) and param.name != "unknown" for param in self.params)
-        return super().parse_args(ctx, attach_values(args, switches, positional=positional))
-
-
-def attach_values(words: Sequence[str], switches: Collection[str], *, positional: bool) -> list[str]:
-    """`--ready-only`, `--ready-only false` -> `--ready-only=true`, `--ready-only=false`.
-
-    Where a command takes `positional` words, only a boolean belongs to the switch before it.
-    """
-    rest, attached = list(words), list[str]()
-    while rest:
-        word = rest.pop(0)
-        if word == "--":
-            return [*attached, word, *rest]
-        if word in switches:
-            takes_next = rest and (is_boolean(rest[0]) or not positional and not rest[0].startswith("-"))
-            word = f"{word}={rest.pop(0) if takes_next else 'true'}"
-        attached.append(word)
-    return attached
-
-
-def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator that adds the flags of `table` to a click command; values arrive as raw texts or None."""
-
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for setting in reversed(table):
-            default = f"  [default: {setting.default}]" if setting.default else ""
-            command = click.option(
-                f"--{setting.flag}",
-                metavar=SWITCH if setting.switch else setting.metavar,
-                multiple=setting.many,
-                help=f"{setting.help}  [env: {', '.join(setting.variables)}]{default}",
-            )(command)
-        return command
-
-    return decorate
-
-
 def environment() -> Environ:
     """The environment of this process."""
     return os.environ
-
-
-def choice(*values: str) -> Callable[[str], str]:
-    """A parser for one of these words."""
-
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError(f"{text!r} is none of {', '.join(values)}")
-        return text
-
-    return parse
-
-
-def parse_positive_duration(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds <= 0:
-        raise ValueError(f"{text!r} is not longer than nothing")
-    return seconds
 
 
 def _services(text: str, namespace: str) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from membership.errors import SettingsError
-from membership.settings import EPILOG, SettingsCommand, environment, with_settings
+from membership.flags import SettingsCommand, with_settings
+from membership.settings import EPILOG, environment
 from sidecar.app import App
 from sidecar.log import start_logging
 from sidecar.settings import SETTINGS, parse_settings

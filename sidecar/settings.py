@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from membership.errors import SettingsError
+from membership.flags import Environ, Reader, Setting, parse_positive_duration
 from membership.outputs import PRODUCT, Output, make_output, split_out
 from membership.quantity import parse_duration
 from membership.render import FORMATS
 from membership.settings import SETTINGS as SHARED
-from membership.settings import Environ, Reader, Setting
 from membership.settings import Settings as Shared
-from membership.settings import parse_positive_duration, read, read_product
+from membership.settings import read, read_product
 from membership.verify import Scope
 from sidecar.publishers.http import bind
 

@@ -179,12 +179,12 @@ def test_refused_is_4_and_unreachable_or_silent_is_6(
     prepare(kube)
     with ExitStack() as stack:
         commands = {name: stack.enter_context(begin(name, kube, "--timeout", "600ms")) for name in ONE_SHOT}
-        deadline = time.monotonic() + 4.0
-        until(lambda: not any(command.running for command in commands.values()) or time.monotonic() > deadline, 5)
+        deadline = time.monotonic() + 15.0
+        until(lambda: not any(command.running for command in commands.values()) or time.monotonic() > deadline, 20)
         found = {name: command.finish() if not command.running else "too late" for name, command in commands.items()}
         assert found == dict.fromkeys(ONE_SHOT, code)
         for name, command in commands.items():
-            assert command.seconds < 4.0 and "Traceback" not in command.log
+            assert command.seconds < 15.0 and "Traceback" not in command.log
             assert command.out == [] or name == "check"
 
 

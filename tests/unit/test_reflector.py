@@ -12,7 +12,8 @@ import pytest
 
 from membership import errors
 from membership.pace import Pace
-from membership.reflector import RULES, Cause, Delay, List, Policy, Reflector, Step, Wait, Watch
+from membership.policy import RULES, Cause, Delay, Policy, Step
+from membership.reflector import List, Reflector, Wait, Watch
 from membership.store import Store
 from membership.wire import EndpointSlice, Listing, Resource
 from tests.unit.slices import bookmark, event, item, piece, pod
