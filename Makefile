@@ -34,7 +34,8 @@ test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
 controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
 	testbed/build_controlplane
 
-test-real: venv controlplane  ## the real tier: the same on a real kube-apiserver and etcd
+test-real: venv controlplane  ## the real tier: a real kube-apiserver and etcd, real Hazelcast members
+	scripts/require java:openjdk-17-jre-headless mvn:maven
 	$(BIN)/pytest -q tests/real
 
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
