@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
@@ -10,7 +11,7 @@ from membership.errors import ApiError, Silent, Unreachable
 from membership.kube import ApiServer, Stream
 from membership.members import Rules
 from membership.model import Explanation, Member
-from membership.pace import Pace
+from membership.pace import Leave, Pace
 from membership.policy import Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.roster import Roster
@@ -81,8 +82,8 @@ class Follower:
                 action = self._reflector.next(shared.clock())
             if isinstance(action, Wait):
                 shared.stopped.wait(max(0.0, action.until - shared.clock()))
-            elif self._await_leave():
-                self._list(action) if isinstance(action, List) else self._watch(action)
+            elif leave := self._await_leave():
+                self._list(action, leave) if isinstance(action, List) else self._watch(action, leave)
 
     # What the session reads, always under the lock.
 
@@ -144,12 +145,13 @@ class Follower:
 
     # The steps.
 
-    def _list(self, action: List) -> None:
+    def _list(self, action: List, leave: Leave) -> None:
         shared, sent_at = self._shared, self._shared.clock()
         try:
-            listing = shared.server.list(
-                action.resource, self.namespace, tuple(self._rosters), action.resource_version, shared.interrupt
-            )
+            with self._ending(leave):
+                listing = shared.server.list(
+                    action.resource, self.namespace, tuple(self._rosters), action.resource_version, shared.interrupt
+                )
         except ApiError as error:
             self._fail(error)
             return
@@ -160,18 +162,19 @@ class Follower:
         self._report_restored(restored)
         self._report()
 
-    def _watch(self, action: Watch) -> None:
+    def _watch(self, action: Watch, leave: Leave) -> None:
         shared = self._shared
         try:
-            stream = shared.server.watch(
-                action.resource,
-                self.namespace,
-                tuple(self._rosters),
-                action.resource_version,
-                action.timeout_seconds,
-                action.answer_timeout,
-                shared.interrupt,
-            )
+            with self._ending(leave):
+                stream = shared.server.watch(
+                    action.resource,
+                    self.namespace,
+                    tuple(self._rosters),
+                    action.resource_version,
+                    action.timeout_seconds,
+                    action.answer_timeout,
+                    shared.interrupt,
+                )
         except ApiError as error:
             self._fail(error)
             return
@@ -226,13 +229,15 @@ class Follower:
     def _verify(self) -> None:
         """A consistent list beside the stream: finds what a stream cannot tell, such as a restored server."""
         shared = self._shared
-        if not self._await_leave():
+        leave = self._await_leave()
+        if leave is None:
             return
         with shared.lock:
             asked = self._reflector.verification()
         sent_at = shared.clock()
         try:
-            listing = shared.server.list(asked.resource, self.namespace, tuple(self._rosters), "", shared.interrupt)
+            with self._ending(leave):
+                listing = shared.server.list(asked.resource, self.namespace, tuple(self._rosters), "", shared.interrupt)
         except ApiError as error:
             with shared.lock:
                 self._reflector.verification_failed(error, shared.clock())
@@ -270,14 +275,26 @@ class Follower:
         with self._shared.lock:
             self._reflector.ended(cause, self._shared.clock())
 
-    def _await_leave(self) -> bool:
-        """Wait until a request may go out; False when stopped meanwhile."""
+    def _await_leave(self) -> Leave | None:
+        """Wait until a request may go out; None when stopped meanwhile."""
         shared = self._shared
-        while True:
+        while not shared.stopped.is_set():
             with shared.lock:
-                seconds = shared.pace.reserve(shared.clock())
-            if seconds <= 0 or shared.stopped.wait(min(seconds, 0.05)):
-                return not shared.stopped.is_set()
+                now = shared.clock()
+                seconds = shared.pace.wait(now)
+                if seconds <= 0:
+                    return shared.pace.take(now)
+            shared.stopped.wait(min(seconds, 0.05))
+        return None
+
+    @contextmanager
+    def _ending(self, leave: Leave) -> Iterator[None]:
+        """Around a request, until the head of its answer is there."""
+        try:
+            yield
+        finally:
+            with self._shared.lock:
+                self._shared.pace.end(leave, self._shared.clock())
 
     def _report(self) -> None:
         """One log line for each change of state, and one a minute while a problem lasts."""

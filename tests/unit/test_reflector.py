@@ -1004,9 +1004,10 @@ def test_no_failure_leads_to_more_than_5_requests_in_any_second(error: type[erro
         action = world.reflector.next(now)
         if isinstance(action, Wait):
             due[number] = action.until
-        elif wait := pace.reserve(now):
+        elif wait := pace.wait(now):
             due[number] = now + wait
         else:
+            pace.end(pace.take(now), now)
             times.append(now)
             world.reflector.failed(error("x"), now)
             due[number] = now
