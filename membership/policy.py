@@ -16,6 +16,9 @@ EAGER_GAP = 10.0
 """A retry without any delay is allowed this often for one cause: an answer that repeats must not become a loop."""
 SLOW = (30.0, 60.0)
 """Asking again after a refusal by RBAC, and asking again for what a fallback replaces."""
+FRESH_START = 30.0
+"""Seconds after a fault of the server in which a 403 is not yet believed: a kube-apiserver that has just started
+answers 403 until it has read its Roles (measured: tests/e2e/test_starts.py)."""
 RETRY_AFTER_LIMIT = 60.0
 SHORT_STREAM = 1.0
 """A stream that ends sooner without an event is a server that is starting or a bad balancer, not a normal end."""
@@ -108,6 +111,9 @@ RULES: dict[tuple[Step, Cause], Rule] = {
     (Step.LIST, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
 }
 """Two rows are missing on purpose, a watch that is forbidden and a fallback between resources: see `_refused`."""
+
+FAULTS = frozenset({Cause.CUT, Cause.UNREACHABLE, Cause.SILENT, Cause.THROTTLED, Cause.SERVER_FAULT})
+"""Causes that a server which is away, starting or overloaded gives."""
 
 CAUSES: dict[type[errors.ApiError], Cause] = {
     errors.Unreachable: Cause.UNREACHABLE,

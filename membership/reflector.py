@@ -8,6 +8,7 @@ with the holes closed that watch.md section 3 names.
 All times are seconds of one monotonic clock, given by the caller.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from random import Random
@@ -20,7 +21,9 @@ from membership.policy import (
     Cause,
     Delay,
     EAGER_GAP,
+    FAULTS,
     FAULTS_BEFORE_LIST,
+    FRESH_START,
     HEALTHY,
     Policy,
     RELIST_JITTER,
@@ -85,6 +88,7 @@ class Reflector:
         self._faults = 0
         self._eager: dict[Cause, float] = {}
         self._healthy_since: float | None = None
+        self._faulty_at = -math.inf
         self._opened_at: float | None = None
         self._events_in_stream = 0
         self._overtaken_by: str | None = None
@@ -199,6 +203,8 @@ class Reflector:
         opened_at = now if self._opened_at is None else self._opened_at
         if cause is Cause.ENDED and not self._events_in_stream and now - opened_at < SHORT_STREAM:
             cause = Cause.SHORT
+        if cause in FAULTS:
+            self._faulty_at = now
         self.watch_restarts[cause] += 1
         self._opened_at = None
         self._follow(Step.WATCH, cause, now)
@@ -210,6 +216,11 @@ class Reflector:
         if self._step is Step.WATCH:
             self.watch_restarts[cause] += 1
             self._opened_at = None
+        if cause in FAULTS:
+            self._faulty_at = now
+        if cause is Cause.FORBIDDEN and now - self._faulty_at < FRESH_START:
+            self._not_before = now + self._delay(Delay.BACKOFF, cause, now)
+            return
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
             self._refused(error, cause, now, before)
             return

@@ -1025,3 +1025,30 @@ def test_on_recovery_sidecars_do_not_come_together() -> None:
         waits.append(world.waited)
     tenths = [sum(1 for wait in waits if tenth <= wait * 50 < tenth + 1) for tenth in range(10)]
     assert min(tenths) > 60, tenths
+
+
+@pytest.mark.parametrize("step", ["list", "watch"])
+@pytest.mark.parametrize("fault", [errors.Unreachable, errors.Silent, errors.ServerFault, errors.Throttled])
+def test_a_403_of_a_server_that_was_away_just_now_is_asked_again_soon(fault: type[errors.ApiError], step: str) -> None:
+    """A kube-apiserver that has just started answers 403 until it has read its Roles."""
+    for seed in SEEDS:
+        world = World(seed) if step == "list" else watching(seed)
+        world.ask()
+        world.fail(fault("away"))
+        world.ask()
+        world.fail(errors.Forbidden("not yet"))
+        asked = world.ask()
+        assert world.waited <= 0.4
+        assert asked.resource is SLICES and isinstance(asked, List if step == "list" else Watch)
+        assert isinstance(world.reflector.problem, errors.Forbidden)
+
+
+def test_a_403_long_after_a_fault_is_believed() -> None:
+    world = World(source="endpointslices")
+    world.ask()
+    world.fail(errors.Unreachable("away"))
+    world.now += 31
+    world.ask()
+    world.fail(errors.Forbidden("no"))
+    world.ask()
+    assert world.waited >= 30
