@@ -4,10 +4,10 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real controlplane bench clean
+.PHONY: help venv demo run check format test test-real test-e2e controlplane bench clean
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 venv: .venv/.installed  ## the virtual environment that everything else runs in
 .venv/.installed: setup.cfg pyproject.toml constraints.txt scripts/bootstrap
@@ -37,6 +37,10 @@ controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minu
 test-real: venv controlplane  ## the real tier: a real kube-apiserver and etcd, real Hazelcast members
 	scripts/require java:openjdk-17-jre-headless mvn:maven
 	$(BIN)/pytest -q tests/real
+
+test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 10 minutes, root
+	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
+	$(BIN)/pytest -q tests/e2e
 
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency

@@ -263,7 +263,9 @@ class Reflector:
 
     def verification_failed(self, error: errors.ApiError, now: float) -> None:
         """The stream goes on; the list is asked for again later."""
-        self.verify_at = now + max(self._random.uniform(*SLOW), self._obey(error.retry_after))
+        usual = self._policy.relist_interval * self._random.uniform(*RELIST_JITTER)
+        soon = min(self._random.uniform(*SLOW), usual)
+        self.verify_at = now + max(soon, self._obey(error.retry_after))
 
     def _refused(self, error: errors.ApiError, cause: Cause, now: float, before: errors.ApiError | None) -> None:
         """RBAC or an old server does not allow this: the next best way, and a date to ask again.

@@ -194,9 +194,12 @@ class _Connection(http.client.HTTPConnection):
             self._tunnel()  # type: ignore[attr-defined]
         if self._to.tls:
             name = self._to.tls.server_name or self._to.host
-            # Wrapping detaches the descriptor into a new socket object: guard that one instead.
-            self.sock = self._to.tls.context().wrap_socket(self.sock, server_hostname=name)
-            self._cleanup.enter_context(self._interrupt.guard(self.sock))
+            context = self._to.tls.context()
+            tls = context.wrap_socket(self.sock, server_hostname=name, do_handshake_on_connect=False)
+            # Wrapping moved the descriptor into a new socket object: guard that one, before it may block.
+            self.sock = tls
+            self._cleanup.enter_context(self._interrupt.guard(tls))
+            tls.do_handshake()
 
     def _dial(self, host: str, port: int, deadline: float) -> socket.socket:
         """The first of the host's addresses that answers, each given its share of the time that is left."""
