@@ -16,9 +16,12 @@ EAGER_GAP = 10.0
 """A retry without any delay is allowed this often for one cause: an answer that repeats must not become a loop."""
 SLOW = (30.0, 60.0)
 """Asking again after a refusal by RBAC, and asking again for what a fallback replaces."""
-FRESH_START = 30.0
-"""Seconds after a fault of the server in which a 403 is not yet believed: a kube-apiserver that has just started
-answers 403 until it has read its Roles (measured: tests/e2e/test_starts.py)."""
+FRESH_START, DOUBT = 30.0, 2.5
+"""A 403 within the first so many seconds after a fault of the server is not believed for the second number of seconds:
+a kube-apiserver that has just started answers 403 for about a second, until it has read its Roles (measured in
+tests/real/test_outages.py)."""
+DOUBT_DELAY = (0.1, 0.5)
+"""Seconds between tries meanwhile."""
 RETRY_AFTER_LIMIT = 60.0
 SHORT_STREAM = 1.0
 """A stream that ends sooner without an event is a server that is starting or a bad balancer, not a normal end."""

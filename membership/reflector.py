@@ -18,6 +18,8 @@ from membership.policy import (
     BACKOFF_FIRST,
     BACKOFF_LIMIT,
     CAUSES,
+    DOUBT,
+    DOUBT_DELAY,
     Cause,
     Delay,
     EAGER_GAP,
@@ -89,6 +91,7 @@ class Reflector:
         self._eager: dict[Cause, float] = {}
         self._healthy_since: float | None = None
         self._faulty_at = -math.inf
+        self._doubted_since: float | None = None
         self._opened_at: float | None = None
         self._events_in_stream = 0
         self._overtaken_by: str | None = None
@@ -203,8 +206,7 @@ class Reflector:
         opened_at = now if self._opened_at is None else self._opened_at
         if cause is Cause.ENDED and not self._events_in_stream and now - opened_at < SHORT_STREAM:
             cause = Cause.SHORT
-        if cause in FAULTS:
-            self._faulty_at = now
+        self._note_fault(cause, now)
         self.watch_restarts[cause] += 1
         self._opened_at = None
         self._follow(Step.WATCH, cause, now)
@@ -216,10 +218,9 @@ class Reflector:
         if self._step is Step.WATCH:
             self.watch_restarts[cause] += 1
             self._opened_at = None
-        if cause in FAULTS:
-            self._faulty_at = now
-        if cause is Cause.FORBIDDEN and now - self._faulty_at < FRESH_START:
-            self._not_before = now + self._delay(Delay.BACKOFF, cause, now)
+        self._note_fault(cause, now)
+        if cause is Cause.FORBIDDEN and self._doubts(now):
+            self._not_before = now + self._random.uniform(*DOUBT_DELAY)
             return
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
             self._refused(error, cause, now, before)
@@ -266,6 +267,18 @@ class Reflector:
         usual = self._policy.relist_interval * self._random.uniform(*RELIST_JITTER)
         soon = min(self._random.uniform(*SLOW), usual)
         self.verify_at = now + max(soon, self._obey(error.retry_after))
+
+    def _note_fault(self, cause: Cause, now: float) -> None:
+        if cause in FAULTS:
+            self._faulty_at, self._doubted_since = now, None
+
+    def _doubts(self, now: float) -> bool:
+        """Whether a 403 may be that of a server which has only just started."""
+        if now - self._faulty_at >= FRESH_START:
+            return False
+        if self._doubted_since is None:
+            self._doubted_since = now
+        return now - self._doubted_since < DOUBT
 
     def _refused(self, error: errors.ApiError, cause: Cause, now: float, before: errors.ApiError | None) -> None:
         """RBAC or an old server does not allow this: the next best way, and a date to ask again.
