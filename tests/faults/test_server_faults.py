@@ -449,7 +449,7 @@ def test_permissions_lost_are_told_by_the_sidecar(kube: FakeKube) -> None:
         kube.wait_for_watch()
         kube.deny("*", "*")
         kube.cut_watches()
-        line = sidecar.wait_log("cannot list resource")
+        line = sidecar.wait_log("cannot list resource", 15)
         assert "endpointslices" in line and "wso2" in line and kube.url in line
         until(lambda: sidecar.get("/readyz").status == 503, what="a stale list")
         assert "cannot list resource" in sidecar.get("/readyz").text
