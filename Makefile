@@ -29,7 +29,7 @@ check: venv  ## format, lint, types, layers
 	$(BIN)/pytest -q tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
 
 test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
-	$(BIN)/pytest -q -n 4 --dist loadfile tests/unit tests/sidecar tests/faults
+	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/sidecar tests/faults
 
 controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
 	testbed/build_controlplane

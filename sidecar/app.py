@@ -31,6 +31,8 @@ from sidecar.web.routes import View, make_app
 
 log = logging.getLogger("sidecar")
 
+CLOSING = 0.6
+"""Seconds: a disk or a process that takes longer than this to finish is left to itself."""
 TICK = 1.0
 """Seconds between looks at what only time changes: staleness, and the gate."""
 
@@ -96,16 +98,19 @@ class App:
             gate_open, timed_out = gate.open, gate.timed_out
 
     def close(self) -> None:
-        """Stop everything, within a second."""
+        """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
+        closing = [self._membership.close, *(worker.close for worker in self._workers)]
+        if self._http:
+            closing.append(self._http.close)
         if self._verifier:
             self._verifier.close()
-        self._membership.close()
-        for worker in self._workers:
-            worker.close()
-        if self._http:
-            self._http.close()
-        if self._verifier:
-            self._verifier.join()
+            closing.append(self._verifier.join)
+        threads = [threading.Thread(target=close, name="close", daemon=True) for close in closing]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + CLOSING
+        for thread in threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _make_workers(self, environ: Mapping[str, str]) -> list[Worker]:
         settings, published = self._settings, self._metrics.published
