@@ -33,7 +33,7 @@ log = logging.getLogger("sidecar")
 
 CLOSING = 0.6
 """Seconds: a disk or a process that takes longer than this to finish is left to itself."""
-TICK = 1.0
+TICK = 0.25
 """Seconds between looks at what only time changes: staleness, and the gate."""
 
 
