@@ -531,7 +531,8 @@ def test_the_hook_runs_after_the_files_for_each_list(kube: FakeKube, tmp_path: P
         kube.set_service("wso2", "is", pods(2, terminating=True))
         told(out, "3 [] 10.244.0.5:4000 two words kept")  # the file is kept, the command is told
         assert len(out.read_text().splitlines()) == 3
-        assert sidecar.metric("membership_publish_delay_seconds_count", output="on-change") == 3
+        # The count follows the command's end, which the command itself cannot tell.
+        until(lambda: sidecar.metric("membership_publish_delay_seconds_count", output="on-change") == 3, 10)
 
 
 def test_the_hook_runs_for_a_first_list_that_is_empty(kube: FakeKube, tmp_path: Path) -> None:
