@@ -105,7 +105,10 @@ def check_ready(
 def check_started(gate: GateState) -> Report:
     """Whether a member may start."""
     text = gate.reason if gate.open or gate.timed_out else f"{gate.reason}; {gate.seconds_left:.0f} s left"
-    return Report("startupz", (Check("formation gate", gate.open, text),))
+    checks = [Check("formation gate", gate.open, text)]
+    if gate.warning:
+        checks.append(Check("boot window", False, gate.warning, required=False))
+    return Report("startupz", tuple(checks))
 
 
 def _unsynced(membership: Membership) -> str:

@@ -638,6 +638,21 @@ def test_the_formation_gate_waits_for_a_list_and_stays_open() -> None:
             assert sidecar.get("/startupz").status == 200
 
 
+def test_a_second_address_while_the_server_boots_is_warned_of_once() -> None:
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", pods(1, ready=False))
+        with Sidecar(kube, "--expect", "1", "--stable", "100ms") as sidecar:
+            until(lambda: sidecar.get("/startupz").status == 200, what="an open gate")
+            assert sidecar.count("opened too early") == 0
+            kube.set_service("wso2", "is", pods(2, ready=False))
+            assert "10.244.0.5, 10.244.0.6" in sidecar.wait_log("opened too early")
+            assert "[!]boot window" in sidecar.get("/startupz?verbose").text
+            assert sidecar.get("/startupz").status == 200
+            kube.set_service("wso2", "is", pods(3, ready=False))
+            sidecar.follows(["10.244.0.5", "10.244.0.6", "10.244.0.7"])
+            assert sidecar.count("opened too early") == 1
+
+
 METRICS: dict[str, set[str]] = {
     "membership_members": {"namespace", "service", "state"},
     "membership_generation": set(),
