@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from membership.errors import SettingsError
 from membership.session import Publication
+from sidecar.publishers.connections import choose_limit, harden, make_protocol
 
 REQUEST_HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers; more is answered 400."""
@@ -25,9 +26,7 @@ def bind(host: str, port: int) -> socket.socket:
         sock = _listen(host, port)
     except OSError as error:
         raise SettingsError([f"--http: cannot listen on {host}:{port}: {error.strerror or error}"]) from error
-    # Connections inherit it. asyncio would set it, but not on sockets made with protocol 0, as these are: without it
-    # the body of an answer waits 40 ms for the delayed acknowledgement of its head (measured: benchmarks/latency.py).
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    harden(sock)
     return sock
 
 
@@ -84,7 +83,7 @@ class HttpServer:
     def __init__(self, app: ASGIApp, newest: Newest, sock: socket.socket) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=make_protocol(choose_limit()),
             ws="none",
             loop="asyncio",
             lifespan="off",
