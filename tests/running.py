@@ -209,10 +209,13 @@ class Process:
         *,
         cwd: Path | None = None,
         umask: int = -1,
+        files: int | None = None,
     ) -> None:
+        """`files`: how many file descriptors it may have."""
+        limit = ["sh", "-c", f'ulimit -n {files}; exec "$0" "$@"'] if files is not None else []
         self.began = time.monotonic()
         self._process = subprocess.Popen(
-            [str(BIN / program), *arguments],
+            [*limit, str(BIN / program), *arguments],
             env=clean_environ() if environ is None else dict(environ),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -338,6 +341,7 @@ class Sidecar(Process):
         services: str | None = "wso2/is",
         environ: Mapping[str, str] | None = None,
         umask: int = -1,
+        files: int | None = None,
     ) -> None:
         given = list(flags)
         if "--http" not in given:
@@ -348,7 +352,7 @@ class Sidecar(Process):
             given += ["--services", services]
         if server is not None:
             given += ["--server", server if isinstance(server, str) else server.url]
-        super().__init__("membership-sidecar", given, environ, umask=umask)
+        super().__init__("membership-sidecar", given, environ, umask=umask, files=files)
         self._port: int | None = None
 
     @property

@@ -5,10 +5,12 @@ server and for files, and memory.
 """
 
 import asyncio
+import errno
 import logging
 import resource
 import socket
 import time
+from typing import Any
 
 import h11
 from uvicorn.config import Config
@@ -59,19 +61,28 @@ def choose_limit() -> int:
 
 
 class Refusals:
-    """Says that connections are refused: once, and once a minute while it goes on."""
+    """Says that connections are refused: once, and once a minute while it goes on. For one event loop."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._count = 0
         self._told_at: float | None = None
 
-    def tell(self) -> None:
+    def refuse(self, why: str) -> None:
+        """One more was refused."""
         self._count += 1
         now = time.monotonic()
         if self._told_at is None or now - self._told_at >= REPEAT_LOG:
-            log.warning("http: %d connections are open, that is all there may be: refused %d", self.limit, self._count)
+            log.warning("http: connections refused: %d (%s)", self._count, why)
             self._told_at, self._count = now, 0
+
+    def hear(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio cannot handle: without descriptors it complains for every place of its backlog, with a trace."""
+        error = context.get("exception")
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            self.refuse(f"accept: {error.strerror}")
+        else:
+            loop.default_exception_handler(context)
 
 
 class Connection(H11Protocol):
@@ -92,7 +103,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.refusals.limit:
-            self.refusals.tell()
+            self.refusals.refuse(f"{self.refusals.limit} are open, that is all there may be")
             transport.write(_REFUSAL)
             transport.close()
         else:
@@ -118,6 +129,6 @@ class Connection(H11Protocol):
             self._head_timer = None
 
 
-def make_protocol(limit: int) -> type[Connection]:
+def make_protocol(refusals: Refusals) -> type[Connection]:
     """The class that uvicorn makes an instance of for each connection."""
-    return type("LimitedConnection", (Connection,), {"refusals": Refusals(limit)})
+    return type("LimitedConnection", (Connection,), {"refusals": refusals})

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from membership.errors import SettingsError
 from membership.session import Publication
-from sidecar.publishers.connections import choose_limit, harden, make_protocol
+from sidecar.publishers.connections import Refusals, choose_limit, harden, make_protocol
 
 REQUEST_HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers; more is answered 400."""
@@ -81,9 +81,10 @@ class HttpServer:
     """Serves `app`; `put` and `close` may be called from any thread."""
 
     def __init__(self, app: ASGIApp, newest: Newest, sock: socket.socket) -> None:
+        self._refusals = Refusals(choose_limit())
         config = uvicorn.Config(
             app,
-            http=make_protocol(choose_limit()),
+            http=make_protocol(self._refusals),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -125,5 +126,6 @@ class HttpServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._refusals.hear)
         self._looping.set()
         await self._server.serve(sockets=[self._sock])
