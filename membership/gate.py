@@ -32,6 +32,8 @@ class GateState:
     timed_out: bool = False
     seconds_left: float = 0.0
     """Until the time-out; 0 once open or timed out."""
+    generation: int = 0
+    """Of the list that opened it; 0 while shut. A member may start with this one or a newer one, not with an older."""
 
 
 class Gate:
@@ -43,13 +45,13 @@ class Gate:
         self._addresses: frozenset[str] = frozenset()
         self._complete_since: float | None = None
         self._complaint = "no list yet"
-        self._any_list = False
+        self._generation = 0
         self._opened: GateState | None = None
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
         """Take the newest list. A list from a state file counts only once the time is up."""
         self.state(now)  # a stable time that was over before this list came has opened it
-        self._any_list = self._any_list or snapshot.generation > 0
+        self._generation = max(self._generation, snapshot.generation)
         if self._opened or not snapshot.synced:
             return
         established = next(
@@ -57,7 +59,8 @@ class Gate:
             None,
         )
         if established is not None:
-            self._opened = GateState(True, f"{established.address} is serving already: there is a cluster to join")
+            reason = f"{established.address} is serving already: there is a cluster to join"
+            self._opened = GateState(True, reason, generation=snapshot.generation)
             return
         addresses = frozenset(address for member in snapshot.members for address in member.addresses)
         self._complaint = self._complain(addresses, snapshot)
@@ -73,10 +76,10 @@ class Gate:
             stable_since = self._complete_since
             if stable_since is not None and now - stable_since >= self._rules.stable:
                 reason = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
-                self._opened = GateState(True, reason)
-            elif now >= self._deadline and self._rules.on_timeout == "start" and self._any_list:
+                self._opened = GateState(True, reason, generation=self._generation)
+            elif now >= self._deadline and self._rules.on_timeout == "start" and self._generation:
                 reason = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {self._why}"
-                self._opened = GateState(True, reason, timed_out=True)
+                self._opened = GateState(True, reason, timed_out=True, generation=self._generation)
         if self._opened is not None:
             return self._opened
         if now >= self._deadline:

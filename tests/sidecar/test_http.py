@@ -638,6 +638,22 @@ def test_the_formation_gate_waits_for_a_list_and_stays_open() -> None:
             assert sidecar.get("/startupz").status == 200
 
 
+def test_no_member_starts_before_its_files_are_written(tmp_path: Path) -> None:
+    """The gate opens at once where there is a member to join; what the entrypoint copies then must be there."""
+    source, target = tmp_path / "deployment.toml", tmp_path / "volume" / "deployment.toml"
+    source.write_text("[clustering\n")
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", pods(2, ready=True))
+        with Sidecar(kube, "--out", f"deployment-toml:{source}:{target}", "--self-ip", "10.244.0.6") as sidecar:
+            sidecar.wait_log("formation gate open: 10.244.0.5 is serving already")
+            answer = sidecar.get("/startupz")
+            assert answer.status == 503 and f"[-]output deployment-toml:{target}" in answer.text
+            assert sidecar.metric("membership_gate_open") == 1 and not target.exists()
+            source.write_text('[clustering]\nmembership_scheme = "wka"\n')
+            until(lambda: sidecar.get("/startupz").status == 200, what="the start", timeout=10)
+            assert "10.244.0.5:4000" in target.read_text()
+
+
 METRICS: dict[str, set[str]] = {
     "membership_members": {"namespace", "service", "state"},
     "membership_generation": set(),

@@ -247,3 +247,12 @@ def test_next_change_never_lies_in_the_past(rules: GateRules) -> None:
     assert not made.state(now).open
     due = made.next_change(now)
     assert due is None or due > now
+
+
+def test_it_names_the_list_that_opened_it() -> None:
+    """What a member reads when it starts must be this list or a newer one, and may be in a file still to be written."""
+    assert gate((1, snapshot(OWN, OTHER))).state(START + 2).generation == 0
+    shut = gate((1, replace(snapshot(OWN, OTHER), generation=3)), (4, replace(snapshot(OWN), generation=4)))
+    assert shut.state(START + 5).generation == 3, "the second list came after the first had opened it"
+    timed = gate((1, replace(snapshot(OWN), generation=2)))
+    assert timed.state(START + 200).generation == 2
