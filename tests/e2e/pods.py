@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed import cluster
-from testbed.carbon import START_LIMIT, CarbonServer, configure
+from testbed.carbon import CarbonServer, configure
 from testbed.waiting import wait_for
 from tests.e2e import hazelcast
 from tests.e2e.hazelcast import HazelcastMember
@@ -204,7 +204,7 @@ def _make_with_scheme(
     stage: Stage, version: str, member: Member, properties: Mapping[str, str], gate_timeout: str
 ) -> CarbonPod:
     """examples/carbon-membership-scheme: jar and deployment.toml are in the volume."""
-    pod = CarbonPod(member, _make_carbon(stage, version, member))
+    pod = CarbonPod(member, make_carbon(stage, version, member))
     conf, dropins = (pod.volume / "repository" / name for name in ("conf", "components/dropins"))
     for folder in (conf, dropins):
         folder.mkdir(parents=True)
@@ -216,7 +216,7 @@ def _make_with_scheme(
 
 def _make_with_files(stage: Stage, version: str, member: Member, properties: Mapping[str, str]) -> CarbonPod:
     """No jar: the sidecar patches the user's deployment.toml into the volume, before the entrypoint copies it."""
-    pod = CarbonPod(member, _make_carbon(stage, version, member))
+    pod = CarbonPod(member, make_carbon(stage, version, member))
     source = member.folder / "configmap" / "deployment.toml"
     source.parent.mkdir()
     source.write_text(_write_toml(pod.server, _WKA.format(local=_local(member)), properties))
@@ -233,7 +233,7 @@ def _make_built_in(stage: Stage, version: str, member: Member, properties: Mappi
     cluster.grant(plane, stage.namespace, "server", _ENDPOINT_RULES)
     mount = stage.world.kubelet.mount_token(member.folder / "server-account", stage.namespace, "server")
     options = f"-Dhazelcast.kubernetes.kubernetes-master={plane.url}"
-    pod = CarbonPod(member, _make_carbon(stage, version, member, service_account=mount, options=options))
+    pod = CarbonPod(member, make_carbon(stage, version, member, service_account=mount, options=options))
     conf = pod.volume / "repository" / "conf"
     conf.mkdir(parents=True)
     clustering = _BUILT_IN.format(local=_local(member), namespace=stage.namespace)
@@ -241,9 +241,10 @@ def _make_built_in(stage: Stage, version: str, member: Member, properties: Mappi
     return pod
 
 
-def _make_carbon(
+def make_carbon(
     stage: Stage, version: str, member: Member, *, service_account: Path | None = None, options: str = ""
 ) -> CarbonServer:
+    """A server with a fresh home, ended with the stage."""
     server = CarbonServer(
         version, member.pod.namespace, member.address, member.folder, service_account=service_account, options=options
     )
@@ -260,6 +261,3 @@ def _write_toml(server: CarbonServer, clustering: str, properties: Mapping[str, 
     """The whole deployment.toml of this server."""
     lines = "".join(f'"{key}" = "{value}"\n' for key, value in properties.items())
     return configure(server.home, server.address, f"[clustering]\n{clustering}\n[hazelcast]\n{lines}")
-
-
-__all__ = ["DOMAIN", "LIMIT", "MERGE", "START_LIMIT", "CarbonPod", "HazelcastPod", "ServerPod", "make_pod"]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from testbed.carbon import START_LIMIT
 from testbed.waiting import wait_for
-from tests.e2e.pods import DOMAIN, MERGE, START_LIMIT, ServerPod, make_pod
+from tests.e2e.pods import DOMAIN, MERGE, ServerPod, make_pod
 from tests.e2e.test_rollout import start_all, wait_all_ready
 from tests.e2e.world import LIMIT, Member, Stage, assert_sizes_stay, wait_sizes
 

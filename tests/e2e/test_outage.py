@@ -6,9 +6,9 @@ import time
 import pytest
 
 from testbed import cluster
-from testbed.carbon import read_sizes
+from testbed.carbon import START_LIMIT, read_sizes
 from testbed.waiting import wait_for
-from tests.e2e.pods import START_LIMIT, ServerPod, make_pod
+from tests.e2e.pods import ServerPod, make_pod
 from tests.e2e.test_rollout import wait_all_ready
 from tests.e2e.test_starts import BACK_LIMIT
 from tests.e2e.world import LIMIT, RULES, Stage, wait_sizes

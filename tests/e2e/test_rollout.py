@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from testbed.carbon import read_sizes
-from tests.e2e.pods import START_LIMIT, CarbonPod, ServerPod, make_pod
+from testbed.carbon import START_LIMIT, read_sizes
+from tests.e2e.pods import CarbonPod, ServerPod, make_pod
 from tests.e2e.test_starts import read_rounds
 from tests.e2e.world import LIMIT, Stage, wait_sizes
 

@@ -18,7 +18,7 @@ from tests.e2e.test_discovery import PROPERTIES
 from tests.e2e.world import LIMIT, Stage, wait_sizes
 
 BACK_LIMIT = 20.0
-"""Seconds to a gate once the API server is back. It says 403 until it has read its roles, which is doubted for 2.5 s."""
+"""Seconds to a gate once the API server is back: its first answers are 403, which is doubted for 2.5 s."""
 LONGEST_DELAY = 6.0
 """Seconds between an open gate and the server's start: image pulls, slow disks, busy nodes."""
 

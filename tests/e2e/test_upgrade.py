@@ -1,7 +1,7 @@
 """From Carbon's built-in `kubernetes` scheme to ours, pod by pod, without an outage."""
 
-from testbed.carbon import read_sizes
-from tests.e2e.pods import START_LIMIT, CarbonPod, ServerPod, make_pod
+from testbed.carbon import START_LIMIT, read_sizes
+from tests.e2e.pods import CarbonPod, ServerPod, make_pod
 from tests.e2e.test_rollout import retire
 from tests.e2e.world import LIMIT, Stage, wait_sizes
 
