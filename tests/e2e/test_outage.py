@@ -10,9 +10,10 @@ from testbed.carbon import START_LIMIT, read_sizes
 from testbed.waiting import wait_for
 from tests.e2e.pods import ServerPod, make_pod
 from tests.e2e.test_rollout import wait_all_ready
-from tests.e2e.test_starts import BACK_LIMIT
 from tests.e2e.world import LIMIT, RULES, Stage, wait_sizes
 
+BACK_LIMIT = 40.0
+"""Seconds to a gate once the API server is back after ten: pauses between tries have grown, to 30 s at most."""
 HELD = 5.0
 """Seconds for which a gate is watched that must stay shut."""
 AGAIN_LIMIT = 65.0
