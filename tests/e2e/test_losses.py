@@ -107,3 +107,27 @@ def test_cut_between_halves_and_back(stage: Stage, kind: str, count: int, figure
     stage.world.network.mend(*halves)
     figures["healed"] = wait_sizes(pods, count, HEAL_LIMIT)
     stage.wait_listed([pod.member for pod in pods], timeout=5)
+
+
+@pytest.mark.parametrize("kind", ("hazelcast-5.3.6", "hazelcast-3.12.2", "carbon-4.5.1"))
+def test_forced_split_is_told_and_heals(stage: Stage, kind: str, figures: dict[str, float]) -> None:
+    """Each started with a list of itself alone. Once the lists are right, /verify names the halves, and Hazelcast
+    merges at its next run."""
+    pods: list[ServerPod] = []
+    for number in range(2):
+        pods.append(make_pod(stage, kind, f"is-{number}", rest=True))
+        pods[-1].start_sidecar("--expect", "1", "--verify", "all")
+        pods[-1].run()
+        wait_sizes(pods[-1:], 1, START_LIMIT)
+        if number == 0:
+            stage.hide(pods[0].member)
+    wait_all_ready(pods)
+
+    stage.show(pods[0].member)
+    stage.wait_listed([pod.member for pod in pods])
+    began = time.monotonic()
+    figures["told by /verify"] = wait_verdict(pods[1:], "split", TOLD_LIMIT)
+    assert sorted(read_verdict(pods[1].member)["halves"]) == [[pod.endpoint] for pod in pods]
+    wait_sizes(pods, 2, HEAL_LIMIT)
+    figures["healed"] = time.monotonic() - began
+    figures["agreed again"] = wait_verdict(pods, "agreed", LIMIT)
