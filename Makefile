@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e controlplane bench clean
+.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full controlplane bench clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -38,7 +38,11 @@ test-real: venv controlplane  ## the real tier: a real kube-apiserver and etcd, 
 	scripts/require java:openjdk-17-jre-headless mvn:maven
 	$(BIN)/pytest -q tests/real
 
-test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 10 minutes, root
+test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 5 minutes, root
+	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
+	$(BIN)/pytest -q -m quick tests/e2e
+
+test-e2e-full: venv controlplane  ## every scenario of that tier on every server; 45 minutes, root
 	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
 	$(BIN)/pytest -q tests/e2e
 

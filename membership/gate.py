@@ -38,6 +38,10 @@ class GateState:
     """Until the time-out; 0 once open or timed out."""
     warning: str = ""
     """What was seen after the gate had opened that makes a split possible; it stays. Empty: nothing."""
+    generation: int = 0
+    """Of the list that opened it; 0 while shut. A member may start with this one or a newer one, not with an older."""
+    overdue: bool = False
+    """The time is up and `on_timeout` is start: nothing else may hold a member back either."""
 
 
 class Gate:
@@ -49,14 +53,14 @@ class Gate:
         self._addresses: frozenset[str] = frozenset()
         self._complete_since: float | None = None
         self._complaint = "no list yet"
-        self._any_list = False
+        self._generation = 0
         self._opened: GateState | None = None
         self._boot_ends: float | None = None
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
         """Take the newest list. A list from a state file counts only once the time is up."""
         self.state(now)  # a stable time that was over before this list came has opened it
-        self._any_list = self._any_list or snapshot.generation > 0
+        self._generation = max(self._generation, snapshot.generation)
         if self._opened:
             self._watch_boot(self._opened, snapshot, now)
             return
@@ -64,7 +68,8 @@ class Gate:
             return
         established = next((m for m in _serving(snapshot) if self._rules.self_ip not in m.addresses), None)
         if established is not None:
-            self._opened = GateState(True, f"{established.address} is serving already: there is a cluster to join")
+            reason = f"{established.address} is serving already: there is a cluster to join"
+            self._opened = GateState(True, reason, generation=snapshot.generation)
             return
         addresses = frozenset(address for member in snapshot.members for address in member.addresses)
         self._complaint = self._complain(addresses, snapshot)
@@ -80,13 +85,15 @@ class Gate:
             stable_since = self._complete_since
             if stable_since is not None and now - stable_since >= self._rules.stable:
                 reason = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
-                self._opened, self._boot_ends = GateState(True, reason), now + BOOT_WINDOW
-            elif now >= self._deadline and self._rules.on_timeout == "start" and self._any_list:
+                self._opened = GateState(True, reason, generation=self._generation)
+                self._boot_ends = now + BOOT_WINDOW
+            elif now >= self._deadline and self._rules.on_timeout == "start" and self._generation:
                 reason = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {self._why}"
-                self._opened = GateState(True, reason, timed_out=True)
+                self._opened = GateState(True, reason, timed_out=True, generation=self._generation)
+        is_late = now >= self._deadline
         if self._opened is not None:
-            return self._opened
-        if now >= self._deadline:
+            return replace(self._opened, overdue=is_late and self._rules.on_timeout == "start")
+        if is_late:
             return GateState(False, f"time is up after {self._rules.timeout:g} s: {self._why}", timed_out=True)
         return GateState(False, self._why, seconds_left=self._deadline - now)
 

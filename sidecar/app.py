@@ -147,6 +147,7 @@ class App:
             gate=self._gate,
             metrics=self._metrics,
             outputs=self._outputs,
+            files=self._files,
             stale_after=self._settings.shared.options.stale_after,
             version=version("kubernetes-membership"),
             verdict=self._verdict,
@@ -163,6 +164,9 @@ class App:
 
     def _outputs(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers]
+
+    def _files(self) -> list[PublisherStatus]:
+        return [worker.status for worker in self._workers if isinstance(worker, FilePublisher)]
 
     def _verdict(self) -> Mapping[str, object]:
         return self._verifier.fields() if self._verifier else describe(OFF, "off", None)

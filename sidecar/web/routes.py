@@ -34,6 +34,8 @@ class View:
     gate: GateKeeper
     metrics: Metrics
     outputs: Callable[[], Sequence[PublisherStatus]]
+    files: Callable[[], Sequence[PublisherStatus]]
+    """Those of the outputs that a member reads when it starts."""
     stale_after: float
     version: str
     verdict: Callable[[], Mapping[str, object]]
@@ -56,7 +58,7 @@ def make_app(view: View) -> Starlette:
         return _probe(_ready(view), request)
 
     async def startupz(request: Request) -> Response:
-        return _probe(check_started(view.gate.state), request)
+        return _probe(check_started(view.gate.state, view.files()), request)
 
     async def metrics(request: Request) -> Response:
         return Response(view.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -653,6 +653,38 @@ def test_a_second_address_while_the_server_boots_is_warned_of_once() -> None:
             assert sidecar.count("opened too early") == 1
 
 
+def test_no_member_starts_before_its_files_are_written(tmp_path: Path) -> None:
+    """The gate opens at once where there is a member to join; what the entrypoint copies then must be there."""
+    source, target = tmp_path / "deployment.toml", tmp_path / "volume" / "deployment.toml"
+    source.write_text("[clustering\n")
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", pods(2, ready=True))
+        with Sidecar(kube, "--out", f"deployment-toml:{source}:{target}", "--self-ip", "10.244.0.6") as sidecar:
+            sidecar.wait_log("formation gate open: 10.244.0.5 is serving already")
+            answer = sidecar.get("/startupz")
+            assert answer.status == 503 and f"[-]output deployment-toml:{target}" in answer.text
+            assert sidecar.metric("membership_gate_open") == 1 and not target.exists()
+            source.write_text('[clustering]\nmembership_scheme = "wka"\n')
+            until(lambda: sidecar.get("/startupz").status == 200, what="the start", timeout=10)
+            assert "10.244.0.5:4000" in target.read_text()
+
+
+@pytest.mark.parametrize(("on_timeout", "starts"), [("start", True), ("fail", False)])
+def test_a_file_that_cannot_be_written_holds_a_member_back_for_the_gates_time(
+    tmp_path: Path, on_timeout: str, starts: bool
+) -> None:
+    source = tmp_path / "deployment.toml"
+    source.write_text("[clustering\n")
+    flags = ("--out", f"deployment-toml:{source}:{tmp_path}/out.toml", "--gate-timeout", "2s", "--stable", "100ms")
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", pods(1))
+        with Sidecar(kube, *flags, "--on-timeout", on_timeout) as sidecar:
+            sidecar.wait_log("formation gate open")
+            assert sidecar.get("/startupz").status == 503
+            until(lambda: time.monotonic() - sidecar.began > 3, 5, "the end of the gate's time")
+            assert (sidecar.get("/startupz").status == 200) is starts
+
+
 METRICS: dict[str, set[str]] = {
     "membership_members": {"namespace", "service", "state"},
     "membership_generation": set(),
