@@ -23,7 +23,7 @@ from tests.running import (
     pods,
     refused_port,
     silent_listener,
-    stop_limit,
+    STOP_LIMIT,
     until,
 )
 
@@ -39,7 +39,7 @@ def leaves(sidecar: Sidecar, number: Signals = SIGTERM) -> None:
     """0, within a second, and nothing to be ashamed of in the log."""
     code, took = sidecar.stop(number)
     assert code == 0, sidecar.log
-    assert took < stop_limit(), f"{took:.2f} s"
+    assert took < STOP_LIMIT, f"{took:.2f} s"
     assert "Traceback" not in sidecar.log and sidecar.out == []
 
 
