@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full controlplane bench clean
+.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -45,6 +45,9 @@ test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces,
 test-e2e-full: venv controlplane  ## every scenario of that tier on every server; 45 minutes, root
 	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
 	$(BIN)/pytest -q tests/e2e
+
+soak: venv controlplane  ## churn and faults on a real control plane for SOAK_MINUTES (10), then: true, and nothing grew
+	$(BIN)/python -m tests.soak
 
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency
