@@ -10,7 +10,7 @@ help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 venv: .venv/.installed  ## the virtual environment that everything else runs in
-.venv/.installed: setup.cfg pyproject.toml constraints.txt scripts/bootstrap
+.venv/.installed: setup.cfg pyproject.toml requirements.lock scripts/bootstrap
 	scripts/bootstrap
 
 demo: venv  ## the main job on an embedded API server, in 20 seconds; KUBE=real: on a real one
