@@ -78,7 +78,9 @@ FAULTS: Final[Mapping[str, FaultKind]] = MappingProxyType(
         "buffer": _row(
             "watch: not chunked, all held back until the stream ends or the fault is cleared", "change", _WATCH
         ),
-        "drip": _row("the body in pieces of `size` bytes, `delay` seconds apart", "change", _EVERY, delay=0.001, size=1),
+        "drip": _row(
+            "the body in pieces of `size` bytes, `delay` seconds apart", "change", _EVERY, delay=0.001, size=1
+        ),
         "delay": _row("wait before answering", "change", _EVERY, seconds=1.0),
         "lag": _row(
             "served from the state of `rvs` versions ago, as by another, slower API server; honest=False: also to a "
