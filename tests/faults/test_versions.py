@@ -118,16 +118,19 @@ def test_f21_stale_list(kube: FakeKube, answer: str) -> None:
     unhurried(kube)
 
 
-@pytest.mark.parametrize("gap", ["outage", "lost event"])
+@pytest.mark.parametrize("gap", ["outage", "lost events"])
 def test_f24_delete_lost_in_a_gap(kube: FakeKube, gap: str) -> None:
-    """F24, a pod went while nobody told us: every list replaces, in one step."""
-    interval = "800ms" if gap == "lost event" else "5m"
-    with following(kube, "--relist-interval", interval) as sidecar:
+    """F24, a pod and a whole slice went while nobody told us: every list replaces, in one step."""
+    metadata = {"name": "by-hand", "namespace": "wso2", "labels": {"kubernetes.io/service-name": "is"}}
+    kube.put_slice({"metadata": metadata, "addressType": "IPv4", "endpoints": [{"addresses": ["10.244.0.7"]}]})
+    with following(kube, "--relist-interval", "5m" if gap == "outage" else "800ms") as sidecar:
+        assert sidecar.addresses() == THREE
         if gap == "outage":
             kube.stop_listening(cut=True)
         else:
-            kube.fault("drop-event", times=1)
+            kube.fault("drop-event", times=2)
         kube.set_service("wso2", "is", [*pods(1), *pods(2, 8)])  # 10.244.0.6 goes, unseen
+        kube.delete_slice("wso2", "by-hand")
         if gap == "outage":
             kube.touch()
             kube.compact()
