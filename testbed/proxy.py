@@ -73,6 +73,7 @@ class Proxy:
         self._links: list[_Link] = []
         self._flowing = threading.Event()
         self._flowing.set()
+        self._refusing = False
         self._closed = False
         self._acceptor = threading.Thread(target=self._accept, daemon=True)
 
@@ -114,6 +115,10 @@ class Proxy:
         for link in self._links:
             link.left = size
 
+    def refuse(self, refuse: bool) -> None:
+        """Reset every new connection as soon as it is made, or no longer."""
+        self._refusing = refuse
+
     def _accept(self) -> None:
         while not self._closed:
             try:
@@ -122,6 +127,8 @@ class Proxy:
                 return
             self.accepted.append(time.monotonic())
             try:
+                if self._refusing:
+                    raise ConnectionRefusedError
                 server = socket.create_connection(("127.0.0.1", self.target), 5)
                 server.settimeout(None)
             except OSError:

@@ -251,7 +251,7 @@ CATALOGUE = (
         "all come back at the same instant",
         "full jitter from the first retry, random timeoutSeconds, a watch and no list, one stream for each namespace",
         "test_health.py::test_f29_thundering_herd",
-        ("test_outages.py::test_a_crowd_comes_back_spread_out",),
+        ("test_proxies.py::test_a_crowd_comes_back_spread_out",),
     ),
     Fault(
         "F30",

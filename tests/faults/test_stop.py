@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from membership import Membership
 from membership.testing import FakeKube
+from tests.faults.stage import server_of
 from tests.running import HOST, Sidecar, refused_port, silent_listener, stop_limit, until
 
 Blocked = Callable[[FakeKube], AbstractContextManager[Sidecar]]
@@ -87,6 +90,17 @@ def _throttled(kube: FakeKube) -> Iterator[Sidecar]:
     with Sidecar(kube) as sidecar:
         sidecar.wait_log("429")
         yield sidecar
+
+
+@pytest.mark.parametrize("on", ["list", "watch", "silence"])
+def test_no_thread_stays_behind(kube: FakeKube, on: str) -> None:
+    """Of the library: `close` ends them, not the end of the process."""
+    blocked = kube.fault("silent") if on == "silence" else kube.fault("hang", on=on)
+    with Membership(server_of(kube), ["wso2/is"]):
+        kube.wait_for(lambda: blocked.hits)
+        before = [thread.name for thread in threading.enumerate() if thread.name.startswith("membership-")]
+    assert before == ["membership-wso2", "membership-time"]
+    assert not any(thread.name in before for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,6 @@ from tests.real.world import LIMIT, Place, World, eventually, total
 
 HEALING = 40.0
 """Seconds after an outage within which it must be over for us too: a backoff that may have grown, on a busy machine."""
-
-CROWD = 20
-"""Clients of one server."""
 
 
 @pytest.fixture
@@ -119,25 +116,6 @@ def test_a_server_that_has_just_started_denies_everything(is_pair: Place) -> Non
     for sidecar in sidecars:
         assert sidecar.get("/readyz").status == 200
         assert sidecar.members()["source"] == "endpointslices"
-
-
-def test_a_crowd_comes_back_spread_out(is_pair: Place, figures: MutableMapping[str, str]) -> None:
-    """All lose the same server at the same instant, and nobody tells them when to come back."""
-    place, plane = is_pair, is_pair.plane
-    server = connect(environ=place.in_cluster, service_account=place.mount)
-    with contextlib.ExitStack() as stack:
-        crowd = [stack.enter_context(Membership(server, services=["is"])) for _ in range(CROWD)]
-        eventually(lambda: plane.open_watches("endpointslices"), CROWD)
-        killed = time.time()
-        plane.restart("kube-apiserver")
-        eventually(lambda: plane.open_watches("endpointslices"), CROWD, HEALING, "the number of streams")
-        times = sorted(request.at for request in place.world.asked(place.user) if request.at > killed)
-        together = max(sum(begin <= at < begin + 0.1 for at in times) for begin in times)
-        assert together <= CROWD * 0.6, f"{together} requests of {CROWD} clients within a tenth of a second"
-        assert all(len(one.current().members) == 2 and not one.current().stale for one in crowd)
-        figures["a crowd after a restart"] = (
-            f"{CROWD} clients back within {times[-1] - times[0]:.1f} s of the first, at most {together} in 0.1 s"
-        )
 
 
 def test_compaction_without_a_restart(tmp_path: Path, folder: Path) -> None:

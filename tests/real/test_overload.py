@@ -54,7 +54,7 @@ def throttled(plane: ControlPlane, namespace: str, account: str) -> Iterator[Non
         "metadata": {"name": name},
         "spec": {
             "priorityLevelConfiguration": {"name": name},
-            "matchingPrecedence": 1,
+            "matchingPrecedence": 2,  # 1 is reserved
             "distinguisherMethod": {"type": "ByUser"},
             "rules": [{"subjects": [subject], "resourceRules": [everything]}],
         },

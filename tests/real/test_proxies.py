@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from membership import Membership, connect
 from testbed.plane import ControlPlane
 from testbed.proxy import Proxy
 from testbed.rest import Json
 from tests.real.world import LIMIT, Place, eventually, total
 from tests.running import Sidecar
 
+CROWD = 20
+"""Clients of one server."""
 PROMISE = 90.0
 """Seconds within which a live proxy with a dead upstream is seen, with default settings."""
 
@@ -90,6 +93,29 @@ def test_a_balancer_cuts_an_idle_stream(place: Place) -> None:
         assert "warning" not in sidecar.log
         asked = [(request.verb, request.query.get("resourceVersion")) for request in place.world.asked(place.user)]
         assert asked == [("list", None), ("watch", held), ("watch", held)]
+
+
+def test_a_crowd_comes_back_spread_out(place: Place, figures: MutableMapping[str, str]) -> None:
+    """F29: all lose the same server at once. Behind a balancer: a server that starts parks them all in its backlog."""
+    _with_a_pod(place)
+    with Proxy(_port(place)) as proxy, contextlib.ExitStack() as stack:
+        servers = [connect(proxy.url, environ={}, service_account=place.mount) for _ in range(CROWD)]
+        crowd = [stack.enter_context(Membership(server, services=["is"])) for server in servers]
+        eventually(lambda: len(place.world.asked(place.user)), 2 * CROWD)
+        proxy.refuse(True)
+        proxy.cut()
+        eventually(lambda: all(one.requests_by_code().get("error", 0) >= 3 for one in crowd), True)
+        proxy.refuse(False)
+        eventually(lambda: len(place.world.asked(place.user)), 3 * CROWD)
+        back = place.world.asked(place.user)[2 * CROWD :]
+        assert {request.verb for request in back} == {"watch"}
+        times = [request.at for request in back]
+        together = max(sum(begin <= at < begin + 0.1 for at in times) for begin in times)
+        assert together <= CROWD * 0.6, f"{together} of {CROWD} within a tenth of a second: {times}"
+        assert all(len(one.current().members) == 1 for one in crowd)
+        figures["a crowd after an outage"] = (
+            f"{CROWD} clients back within {times[-1] - times[0]:.1f} s of the first, at most {together} in 0.1 s"
+        )
 
 
 def test_a_megabyte_cut_in_the_middle(place: Place, figures: MutableMapping[str, str]) -> None:
