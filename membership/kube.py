@@ -223,6 +223,9 @@ class ApiServer:
             code = str(status)
             if not 200 <= status < 300:
                 raise _refusal(exchange, status, deadline)
+            encoding = exchange.response.getheader("Content-Encoding") or "identity"
+            if encoding.strip().lower() != "identity":
+                raise BadAnswer(f"the answer is encoded as {encoding[:40]!r}, which was not asked for")
         except BaseException:
             exchange.close()
             raise

@@ -21,7 +21,6 @@ from membership.verify import (
     Absences,
     Kind,
     State,
-    State,
     Target,
     Unexpected,
     Verdict,
