@@ -12,7 +12,7 @@ import pytest
 from membership import Membership
 from membership.testing import FakeKube
 from tests.faults.stage import server_of
-from tests.running import HOST, Sidecar, refused_port, silent_listener, stop_limit, until
+from tests.running import HOST, STOP_LIMIT, Sidecar, refused_port, silent_listener, until
 
 Blocked = Callable[[FakeKube], AbstractContextManager[Sidecar]]
 
@@ -122,5 +122,5 @@ def test_f30_shutdown_while_blocked(kube: FakeKube, blocked: Blocked) -> None:
     with blocked(kube) as sidecar:
         code, took = sidecar.stop()
         assert code == 0, sidecar.log
-        assert took < stop_limit(), f"{took:.2f} s"
+        assert took < STOP_LIMIT, f"{took:.2f} s"
         assert "Traceback" not in sidecar.log
