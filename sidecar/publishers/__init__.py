@@ -19,6 +19,8 @@ class PublisherStatus:
     kept_empty_times: int
     problem_since: float | None
     """Monotonic seconds."""
+    put_out_at: float | None = None
+    """When a list was put out last; monotonic seconds, None before the first."""
 
 
 class Publisher(Protocol):

@@ -94,6 +94,7 @@ class Worker:
                 generation=publication.snapshot.generation,
                 problem="",
                 problem_since=None,
+                put_out_at=now if wrote else before.put_out_at,
                 kept_empty=not wrote,
                 kept_empty_times=before.kept_empty_times + (not wrote),
             )
