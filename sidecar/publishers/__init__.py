@@ -19,6 +19,8 @@ class PublisherStatus:
     kept_empty_times: int
     problem_since: float | None
     """Monotonic seconds."""
+    waiting: str = ""
+    """What the output waits for before it can take the list; not a problem."""
 
 
 class Publisher(Protocol):
