@@ -142,6 +142,8 @@ def _check_output(output: PublisherStatus) -> Check:
         since = 0.0 if output.problem_since is None else time.monotonic() - output.problem_since
         text = f"{output.problem} (for {since:.0f} s, {output.failures} tries)"
         return Check(f"output {output.name}", False, text, required=False)
+    if output.waiting:
+        return Check(f"output {output.name}", True, f"waiting: {output.waiting}", required=False)
     if output.kept_empty:
         text = "the list has no address; what was written before stays, for an empty list makes members start alone"
         return Check(f"output {output.name}", False, text, required=False)

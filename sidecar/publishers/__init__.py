@@ -21,6 +21,8 @@ class PublisherStatus:
     """Monotonic seconds."""
     put_out_at: float | None = None
     """When a list was put out last; monotonic seconds, None before the first."""
+    waiting: str = ""
+    """What the output waits for before it can take the list; not a problem."""
 
 
 class Publisher(Protocol):
