@@ -55,6 +55,13 @@ def during(name: str, on: str = "any", cut: str = "eof", **params: Any) -> Act:
     return act
 
 
+def lose_server(stage: Stage) -> None:
+    """Its connections go without a word; another server takes new ones."""
+    stage.vanish()
+    time.sleep(0.5)
+    stage.write(CHANGE)
+
+
 def silent_stream(stage: Stage) -> None:
     time.sleep(0.5)
     stage.write(CHANGE)

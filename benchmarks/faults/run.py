@@ -23,8 +23,6 @@ from benchmarks.faults.verdict import verdict
 START_LIMIT = 40.0
 SETTLE = 1.2
 """Seconds a stream has been open when the fault comes: a shorter one would be a fault of its own."""
-LATER_LIMIT = 12.0
-"""Seconds for a change after the fault: some clients sleep 5 s after an error, this library may poll every 10 s."""
 BUSY, QUIET = 3, 10
 """How many cases run at a time: of those that end soon, and of those that mostly wait."""
 LONG = 30.0
@@ -74,7 +72,7 @@ def _drive(scenario: Scenario, stage: Stage, client: Client) -> dict[str, Any]:
     if scenario.kind in (Kind.RECOVER, Kind.START) and client.ending() is None:
         before_later = stage.truth[-1][1]
         stage.write(LATER)
-        later = client.wait_for(stage.truth[-1][1], LATER_LIMIT)
+        later = client.wait_for(stage.truth[-1][1], scenario.later)
         if not later:  # seen, though the list is not right
             later = bool((stage.truth[-1][1] - before_later) & (client.believed() or frozenset()))
     belief = Belief(client.lists(), stage.truth, client.ending(), client.health())

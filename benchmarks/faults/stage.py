@@ -26,6 +26,8 @@ NAMESPACE, SERVICE = "wso2", "is"
 FIRST: Mapping[str, tuple[str, ...]] = {"is-a": ("10.244.0.5", "10.244.0.6"), "is-b": ("10.244.0.7",)}
 """Two slices, so that one can go as a whole."""
 
+_TCP_REPAIR = 19
+
 
 def enter() -> None:
     """Make the namespaces of this process a pod's: an empty /run, and a loopback that is up.
@@ -113,6 +115,21 @@ class Stage:
         """The server has a certificate of a new authority, and ca.crt names that one only."""
         self.kube.tls = self._issue()
 
+    def vanish(self) -> None:
+        """Lose all connections without a word, as a server whose node is lost: no FIN, no RST, until the client sends.
+
+        Closing a socket in repair mode does that (tcp(7)); it needs CAP_NET_ADMIN in this network namespace only.
+        """
+        port = int(self.kube.url.rpartition(":")[2])
+        for name in os.listdir("/proc/self/fd"):
+            if not os.path.realpath(f"/proc/self/fd/{name}").partition("socket:")[1]:
+                continue
+            with socket.socket(fileno=os.dup(int(name))) as sock:
+                if sock.family == socket.AF_INET and sock.getsockname()[1] == port and _is_connected(sock):
+                    sock.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
+        self.kube.stop_listening(cut=True)
+        self.kube.listen_again()
+
     def touch(self, times: int = 1) -> None:
         """Write so many unrelated objects of the same type elsewhere."""
         for _ in range(times):
@@ -144,6 +161,14 @@ class Stage:
             part.write_to_path(str(folder / "certificate"), append=True)
         _replace(ACCOUNT / "ca.crt", authority.cert_pem.bytes())
         return str(folder / "certificate"), str(folder / "key")
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -38,7 +38,7 @@ def is_good(result: Mapping[str, Any], arm: Arm) -> bool:
         return False
     kind = KINDS[result["fault"]]
     if kind is Kind.STOP:
-        return result["stopped_after"] is not None and result["ended"] is None
+        return result["stopped_after"] is not None and not _ended_before(result)
     if kind is Kind.HEALTH:
         return any(at > 0 and signal.split()[-1] in ("stale", "503") for at, signal in result["health"])
     right = result["ended"] is None and result["right_after_fault"] is not None and result["sees_later_changes"]
@@ -76,10 +76,15 @@ def _on_the_way(result: Mapping[str, Any]) -> list[str]:
 
 
 def _stopped(result: Mapping[str, Any]) -> str:
-    if result["ended"] is not None and result["ended"]["after"] < result["fault_seconds"]:
+    if _ended_before(result):
         return str(result["ended"]["how"])
     seconds = result["stopped_after"]
     return "still there after 8 s" if seconds is None else f"ends in {seconds:.1f} s"
+
+
+def _ended_before(result: Mapping[str, Any]) -> bool:
+    """Whether it had ended when SIGTERM came."""
+    return result["ended"] is not None and result["ended"]["after"] < result["fault_seconds"]
 
 
 def _health(result: Mapping[str, Any], arm: Arm) -> str:

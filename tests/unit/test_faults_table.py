@@ -27,6 +27,7 @@ def test_every_fault_was_run_with_every_client() -> None:
     results = json.loads(RESULTS.read_text())["results"]
     assert [(one["fault"], one["arm"]) for one in results] == PAIRS
     assert [one for one in results if "failed" in one] == []
+    assert sum(one["lists_from_zero"] for one in results) == 0, "F21 could be driven: see NOT_DRIVEN"
 
 
 def test_every_failure_mode_is_driven_or_named() -> None:
@@ -113,6 +114,9 @@ def test_a_stop_is_judged_by_its_time() -> None:
     assert verdict(result, OURS) == "ends in 0.1 s, 2 requests" and is_good(result, OURS)
     assert verdict(result | {"stopped_after": None}, OURS).startswith("still there after 8 s")
     assert not is_good(result | {"stopped_after": None}, OURS)
+    assert is_good(result | {"ended": {"how": "exits with 0", "after": 4.1}}, OURS), "SIGTERM came after 4.0 s"
+    early = result | {"ended": {"how": "raises ReadError", "after": 1.0}}
+    assert verdict(early, OURS) == "raises ReadError, 2 requests" and not is_good(early, OURS)
 
 
 @pytest.mark.parametrize(
