@@ -45,7 +45,7 @@ test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces,
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency
 
-bench-faults: venv  ## this and five other clients through the same faults: docs/faults.md; 15 minutes
+bench-faults: venv  ## this and five other clients through the same faults: docs/faults.md; 10 minutes
 	$(BIN)/python -m benchmarks.faults
 
 clean:  ## remove the virtual environment and caches of this folder

@@ -1,8 +1,11 @@
 """All faults against all clients: benchmarks/results/faults.json and docs/faults.md.
 
-make bench-faults                                    everything, 10 to 15 minutes; root, or user namespaces
-python -m benchmarks.faults --faults refused,500     some faults; the others keep their results
-python -m benchmarks.faults --table-only             the page from the results that are there
+    make bench-faults                                    everything, 10 minutes; root, or user namespaces
+    python -m benchmarks.faults --faults refused,500     some faults; the others keep their results
+    python -m benchmarks.faults --table-only             the page from the results that are there
+
+The virtual environments are made once, below MEMBERSHIP_CACHE (~/.cache/kubernetes-membership). k8s-sidecar is cloned
+from GitHub, or from where MEMBERSHIP_SIDECAR_GIT says.
 """
 
 import argparse

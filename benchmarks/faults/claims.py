@@ -75,7 +75,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("500", "kubernetes_informer", "1096 requests/s", RATE),
     Claim("500 in stream", "kr8s_loop", "BoxKeyError", "BoxKeyError|AttributeError"),
     Claim("403", "kubernetes_informer", "1106 requests/s", RATE),
-    Claim("403", "kr8s_loop", "4 tries, then an exception", "raises.*4 requests"),
+    Claim("403", "kr8s_loop", "4 tries (and /version), then an exception", "raises.*5 requests"),
     Claim(
         "half line",
         "kubernetes_watch",

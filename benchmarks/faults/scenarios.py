@@ -78,7 +78,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("F13", "410 status", "the same as HTTP status 410", acts.compact(acts.REPLACE, as_status=True)),
     Scenario(
         "F15",
-        "429, Retry-After",
+        "429 Retry-After",
         "for 4 s 429 with Retry-After 2",
         acts.during("status", code=429, retry_after=2),
     ),

@@ -26,12 +26,13 @@ slice is deleted with its endpoint and one comes. Once the fault is over the cli
 time-out decides) to have the list, then one more endpoint is replaced to see whether it still follows. Each client runs
 in a virtual environment, a mount and a network namespace of its own and finds what a pod finds: TLS, a service
 account's token and CA, two variables. Its program is what [its documentation shows](../benchmarks/faults/drivers),
-with no retry of ours. k8s-sidecar runs unchanged; it follows ConfigMaps only, so each slice is a ConfigMap for it and the files
-it writes are its list. Requests are counted by the server from the begin of the fault until the list is right.
+with no retry of ours. k8s-sidecar runs unchanged; it follows ConfigMaps only, so each slice is a ConfigMap for it and
+the files it writes are its list. The server counts requests from the begin of the fault until the list is right.
 
 - *undisturbed*: right within 1 s of the change. *recovers in*: seconds after the end of the fault. *late*: after the
   change, while the fault lasted. *ghost*: a member that has gone is in the list for good.
 - *raises*, *ends without an error*: the program is over; in a pod it is started again, with back-off.
+- *no such signal*: nothing in its interface tells how old the list is; that is read from its source, not measured.
 - *requests/s*: the busiest second, where it had more than 10. Cases ran {busy} at a time beside others on {cores}, so
   rates are lower bounds. Who asks a thousand times a second recovers in 0.0 s: read both figures.
 - Seconds of this library include 0.5 s for which a pod that vanishes without a word is held back, and a random delay.
