@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench clean
+.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -51,6 +51,9 @@ soak: venv controlplane  ## churn and faults on a real control plane for SOAK_MI
 
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency
+
+bench-faults: venv  ## this and five other clients through the same faults: docs/faults.md; 10 minutes
+	$(BIN)/python -m benchmarks.faults
 
 clean:  ## remove the virtual environment and caches of this folder
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .hypothesis

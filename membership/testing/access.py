@@ -61,5 +61,9 @@ def review_access(table: AccessTable, attributes: Json) -> Json:
 
 
 def token_accepted(token: str | None, authorization: str | None) -> bool:
-    """Whether an Authorization header holds the token this server wants (None: anything goes)."""
-    return token is None or authorization == f"Bearer {token}"
+    """Whether an Authorization header holds the token this server wants (None: anything goes).
+
+    The scheme's case does not count: the official client in a pod sends "bearer".
+    """
+    scheme, _, given = (authorization or "").partition(" ")
+    return token is None or (scheme.lower() == "bearer" and given == token)

@@ -17,7 +17,7 @@ from .objects import Json, ResourceType
 from .routes import Route, review_attributes
 from .selectors import Selector, parse_field_selector, parse_label_selector
 
-_OPEN_PATHS: Final = frozenset(("/version", "/livez", "/readyz", "/healthz"))
+_OPEN_PATHS: Final = frozenset(("/version", "/version/", "/livez", "/readyz", "/healthz"))
 _NO_SUCH_API: Final = Answer(
     404, b"404 page not found\n", "text/plain; charset=utf-8", {"X-Content-Type-Options": "nosniff"}
 )
@@ -81,7 +81,7 @@ def answer(site: Site, message: Message, route: Route, changes: Changes) -> Answ
     if (wrong := _check_options(message, route.kind)) is not None:
         return wrong
     if route.kind == "watch":
-        return None
+        return _refuse_expired(site.history, int(message.query.get("resourceVersion") or 0))
     listed = _list(site, message, route, route.resource, changes)
     return _zip(listed) if changes.zipped else listed
 
@@ -96,6 +96,13 @@ def selector_of(message: Message) -> Selector:
 def null_lists(value: Json) -> Json:
     """A copy of an object with null in place of its lists."""
     return {**value, **{name: None for name in ("endpoints", "ports", "subsets") if name in value}}
+
+
+def _refuse_expired(history: History, version: int) -> Answer | None:
+    """HTTP 410 for a watch from a forgotten version, where that is not told within the stream."""
+    if history.expired_as_status and 0 < version < history.oldest:
+        return status_answer(status.too_old(version, history.oldest))
+    return None
 
 
 def _check_options(message: Message, kind: str) -> Answer | None:
@@ -183,7 +190,7 @@ def _review(site: Site, message: Message) -> Answer:
 
 
 def _other(site: Site, message: Message) -> Answer:
-    if message.path == "/version":
+    if message.path.rstrip("/") == "/version":
         major, minor = (site.version.lstrip("v").split(".") + ["", ""])[:2]
         return json_answer(200, {"major": major, "minor": minor, "gitVersion": site.version, "platform": "linux/amd64"})
     if message.path in _OPEN_PATHS:

@@ -76,7 +76,10 @@ FAULTS: Final[Mapping[str, FaultKind]] = MappingProxyType(
             "watch accepted, headers sent, then nothing, no bookmark and no end, until cleared", "answer", _WATCH
         ),
         "buffer": _row(
-            "watch: not chunked, all held back until the stream ends or the fault is cleared", "change", _WATCH
+            "watch: not chunked; held back (hold=False: sent at once) until the stream ends or the fault is cleared",
+            "change",
+            _WATCH,
+            hold=True,
         ),
         "drip": _row(
             "the body in pieces of `size` bytes, `delay` seconds apart", "change", _EVERY, delay=0.001, size=1

@@ -94,6 +94,7 @@ class History:
         self._events: list[Event] = []
         self._number = 0
         self._created = 0
+        self.expired_as_status = False
 
     @property
     def version(self) -> int:
@@ -190,9 +191,10 @@ class History:
             found = self._events[first:]
         return found if up_to is None else [event for event in found if event.version <= up_to]
 
-    def compact(self, version: int | None = None) -> None:
+    def compact(self, version: int | None = None, as_status: bool = False) -> None:
         """Let no new watch start from before `version` (None: now). Open watches still get all events."""
         with self.lock:
+            self.expired_as_status = as_status
             wanted = self._version if version is None else version
             self._oldest = max(self._oldest, min(wanted, self._version))
 

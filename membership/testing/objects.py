@@ -47,6 +47,7 @@ RESOURCES: Final[Mapping[str, ResourceType]] = MappingProxyType(
             ResourceType("endpointslices", "discovery.k8s.io", "discovery.k8s.io/v1", "EndpointSlice"),
             ResourceType("endpoints", "", "v1", "Endpoints"),
             ResourceType("services", "", "v1", "Service"),
+            ResourceType("configmaps", "", "v1", "ConfigMap"),
         )
     }
 )

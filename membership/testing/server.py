@@ -22,7 +22,7 @@ _ENDINGS: Final = frozenset(("reset", "eof", "half"))
 
 
 class FakeKube(World):
-    """A real HTTP/1.1 server that serves EndpointSlices, Endpoints and Services the way kube-apiserver does.
+    """A real HTTP/1.1 server that serves EndpointSlices, Endpoints, Services and ConfigMaps as kube-apiserver does.
 
     `token`: bearer token that is asked for (None: none is). `tls`: paths of certificate and key, read for
     each connection. `bookmark_interval`: seconds. These three may be assigned while it runs. `port` 0: any
@@ -137,7 +137,7 @@ class FakeKube(World):
     def deny(self, verb: str, resource: str, namespace: str = "*") -> None:
         """Answer 403 from now on.
 
-        `verb`: get, list, watch or *. `resource`: endpointslices, endpoints, services or *.
+        `verb`: get, list, watch or *. `resource`: endpointslices, endpoints, services, configmaps or *.
         """
         self._site.access.add(False, verb, resource, namespace)
 

@@ -55,7 +55,8 @@ class Stream:
         self._next_bookmark = self._plan_bookmark(self._opened)
         self._changes = changes
         self._lag = changes.lag
-        self._held: list[bytes] | None = [] if "buffer" in faults else None
+        self._chunked = "buffer" not in faults
+        self._held: list[bytes] | None = None if self._chunked or not faults["buffer"].params["hold"] else []
         self._ordered = False
         self.seen = 0
         self._pin()
@@ -81,7 +82,7 @@ class Stream:
     def head(self) -> bytes:
         """Status line and headers."""
         zipped = ["Content-Encoding: gzip"] if self._changes.zipped else []
-        if self._held is not None:
+        if not self._chunked:
             return head(200, JSON_TYPE, zipped, True)
         return head(200, JSON_TYPE, [*zipped, "Transfer-Encoding: chunked"], self._connection.last)
 
@@ -132,7 +133,7 @@ class Stream:
                 self._position = events[-1].number
             self._send_due_bookmarks(now)
             self._connection.hold()
-            if self._held is not None and self._faults["buffer"].cleared:
+            if not self._chunked and self._faults["buffer"].cleared:
                 return
             self._connection.wait(min(self._deadline, self._next_bookmark) - now)
 
@@ -202,20 +203,20 @@ class Stream:
         if self._held is not None:
             self._held += lines
         elif lines:
-            self._connection.send(b"".join(map(_chunk, lines)), self._changes.drip)
+            self._connection.send(b"".join(map(_chunk, lines) if self._chunked else lines), self._changes.drip)
 
     def _end(self) -> None:
-        if self._held is not None:
-            self._connection.send(b"".join(self._held), self._changes.drip)
+        if not self._chunked:
+            self._connection.send(b"".join(self._held or ()), self._changes.drip)
             raise Cut("close")
         self._connection.send(_LAST_CHUNK)
 
     def _end_by_order(self, cut: Cut) -> None:
         """The last bytes of a stream that was told to end."""
         if cut.how == "half":
-            self._connection.send_last(HALF_LINE if self._held is not None else _chunk(HALF_LINE))
-        elif cut.how == "eof" and self._held is not None:
-            self._connection.send_last(b"".join(self._held))
+            self._connection.send_last(_chunk(HALF_LINE) if self._chunked else HALF_LINE)
+        elif cut.how == "eof" and not self._chunked:
+            self._connection.send_last(b"".join(self._held or ()))
         elif cut.how == "eof" and self._connection.send_last(_LAST_CHUNK):
             self._connection.clear_order()
             return

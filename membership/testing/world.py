@@ -78,6 +78,14 @@ class World:
         """Delete a v1 Endpoints object; as `delete_slice`."""
         return str(self._history.delete("endpoints", namespace, name))
 
+    def put_config_map(self, value: Json) -> str:
+        """Create or replace a ConfigMap just as given, for clients that can watch nothing else; as `put_slice`."""
+        return str(self._history.put("configmaps", value).version)
+
+    def delete_config_map(self, namespace: str, name: str) -> str:
+        """Delete a ConfigMap; as `delete_slice`."""
+        return str(self._history.delete("configmaps", namespace, name))
+
     def touch(self, resource: str = "endpointslices") -> str:
         """Write an unrelated object of the same type in another namespace; the new resource version."""
         return str(self._history.put(resource, build_stray(resource)).version)
@@ -87,9 +95,12 @@ class World:
         """The newest resource version of all."""
         return str(self._history.version)
 
-    def compact(self, rv: str | int | None = None) -> None:
-        """Forget the history up to `rv` (None: now): a watch from before it gets an in-stream ERROR 410."""
-        self._history.compact(None if rv is None else int(rv))
+    def compact(self, rv: str | int | None = None, *, as_status: bool = False) -> None:
+        """Forget the history up to `rv` (None: now): a watch from before it gets an in-stream ERROR 410.
+
+        `as_status`: from now on it gets an HTTP 410 in place of that, as from a server that asks etcd.
+        """
+        self._history.compact(None if rv is None else int(rv), as_status)
 
     def checkpoint(self) -> Checkpoint:
         """A backup for `restore`."""

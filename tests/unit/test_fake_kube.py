@@ -358,6 +358,39 @@ def test_compaction(kube: FakeKube, client: Client) -> None:
     assert client.watch(resourceVersion=kube.resource_version).silent(0.01)
 
 
+def test_compaction_told_as_status(kube: FakeKube, client: Client) -> None:
+    start = kube.resource_version
+    kube.set_service(NAMESPACE, "is", pods(3))
+    kube.compact(as_status=True)
+    answer = client.get(SLICES, {"watch": "1", "resourceVersion": start})
+    assert (answer.status, answer.json()["reason"]) == (410, "Expired")
+    assert client.watch(resourceVersion=kube.resource_version).silent(0.01)
+    kube.touch()
+    kube.compact()
+    assert client.watch(resourceVersion=start).event()["object"]["code"] == 410, "in the stream again"
+
+
+def test_config_maps(kube: FakeKube, client: Client) -> None:
+    value = {"metadata": {"name": "members", "namespace": NAMESPACE}, "data": {"a": "b"}}
+    version = kube.put_config_map(value)
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+    listed = client.get(path, {}).json()
+    assert (listed["kind"], listed["metadata"]["resourceVersion"]) == ("ConfigMapList", version)
+    assert [item["data"] for item in listed["items"]] == [{"a": "b"}]
+    kube.delete_config_map(NAMESPACE, "members")
+    assert client.get(path, {}).json()["items"] == []
+
+
+def test_unchunked_and_sent_at_once(kube: FakeKube, client: Client) -> None:
+    fault = kube.fault("buffer", hold=False)
+    watch = client.watch()
+    assert "Transfer-Encoding" not in watch.answer.headers and "Content-Length" not in watch.answer.headers
+    kube.set_service(NAMESPACE, "is", pods(3))
+    assert watch.event()["type"] == "MODIFIED"
+    fault.clear()
+    assert watch.ended()
+
+
 def test_restore(kube: FakeKube, client: Client) -> None:
     backup, before = kube.checkpoint(), kube.resource_version
     kube.set_service(NAMESPACE, "is", pods(5))
@@ -382,8 +415,9 @@ def test_token(kube: FakeKube, client: Client) -> None:
     assert client.get(SLICES).json()["reason"] == "Unauthorized"
     assert client.get(SLICES, headers={"Authorization": "Bearer old"}).status == 401
     assert client.get(SLICES, headers={"Authorization": "Bearer new"}).status == 200
+    assert client.get(SLICES, headers={"Authorization": "bearer new"}).status == 200, "the scheme has no case"
     assert client.get("/version").status == 200
-    assert kube.tokens_seen == ["Bearer old", "Bearer new"]
+    assert kube.tokens_seen == ["Bearer old", "Bearer new", "bearer new"]
 
 
 def test_deny_and_review(kube: FakeKube, client: Client) -> None:
