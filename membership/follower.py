@@ -175,12 +175,13 @@ class Follower:
                     action.answer_timeout,
                     shared.interrupt,
                 )
+                accepted_at = shared.clock()  # before any wait for the lock: the age must never understate
         except ApiError as error:
             self._fail(error)
             return
         try:
             with shared.lock:
-                wanted = self._reflector.opened(action, shared.clock())
+                wanted = self._reflector.opened(action, accepted_at)
                 self._stream = stream if wanted else None
                 shared.changed(shared.clock())
             if not stream.chunked:
@@ -211,7 +212,8 @@ class Follower:
                 return
             except Unreachable as error:
                 log.debug("namespace %s: %s", self.namespace, error)
-                self._end(Cause.CUT)
+                # Cut by our own verification it is no fault, and nothing is waited for.
+                self._end(Cause.CUT if self._stream is stream else Cause.RESTORED)
                 return
             except ApiError as error:
                 self._fail(error)

@@ -568,6 +568,9 @@ def test_a_restored_server_heals_and_is_counted(kube: FakeKube) -> None:
         kube.set_service("wso2", "is", pods(3))  # the stream must follow the restored server, too
         sidecar.follows(THREE, 1.0)
         assert sidecar.metric("membership_server_restored_total") == 1
+        # Cut by ourselves: no fault, and no backoff.
+        assert sidecar.metric("membership_watch_restarts_total", reason="restored") == 1
+        assert not sidecar.metric("membership_watch_restarts_total", reason="cut")
     assert busiest_second(kube.requests) <= LIMIT
 
 
