@@ -17,6 +17,7 @@ from membership.reflector import List, Reflector, Wait, Watch
 from membership.roster import Roster
 from membership.store import Store
 from membership.transport import Interrupt
+from membership.wire import Listing
 
 log = logging.getLogger("membership")
 
@@ -158,7 +159,7 @@ class Follower:
         with shared.lock:
             now = shared.clock()
             restored = self._reflector.restored
-            self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=True)
+            self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=self._holds(listing))
         self._report_restored(restored)
         self._report()
 
@@ -250,11 +251,15 @@ class Follower:
             now, restored = shared.clock(), self._reflector.restored
             touched, reopen = self._reflector.verified(asked, listing, sent_at, now)
             self._verifying = False
-            self._update(touched, now, listed=True)
+            self._update(touched, now, listed=self._holds(listing))
             if reopen and self._stream is not None:
                 stale, self._stream = self._stream, None
                 stale.cut()
         self._report_restored(restored)
+
+    def _holds(self, listing: Listing) -> bool:
+        """Whether this list is what the store holds now; one that the stream has overtaken says nothing of it."""
+        return self._reflector.resource_version == listing.resource_version
 
     def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
         for service, roster in self._rosters.items():
