@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
+.PHONY: help venv demo run check format test simulate test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -28,8 +28,12 @@ check: venv  ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/pytest -q tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
 
-test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
-	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/sidecar tests/faults
+test: venv  ## the Python tier: unit, simulation, sidecar, faults; needs nothing but Python
+	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/simulation tests/sidecar tests/faults
+
+simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replays one; MUTATIONS=1: is every mistake seen?
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \
+		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
 controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
 	testbed/build_controlplane

@@ -17,6 +17,7 @@ from membership.reflector import List, Reflector, Wait, Watch
 from membership.roster import Roster
 from membership.store import Store
 from membership.transport import Interrupt
+from membership.wire import Listing
 
 log = logging.getLogger("membership")
 
@@ -160,7 +161,7 @@ class Follower:
         with shared.lock:
             now = shared.clock()
             restored = self._reflector.restored
-            self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=True)
+            self._update(self._reflector.listed(action, listing, sent_at, now), now, listed=self._holds(listing))
         self._report_restored(restored)
         self._report()
 
@@ -177,12 +178,13 @@ class Follower:
                     action.answer_timeout,
                     shared.interrupt,
                 )
+                accepted_at = shared.clock()  # before any wait for the lock: the age must never understate
         except ApiError as error:
             self._fail(error)
             return
         try:
             with shared.lock:
-                wanted = self._reflector.opened(action, shared.clock())
+                wanted = self._reflector.opened(action, accepted_at)
                 self._stream = stream if wanted else None
                 shared.changed(shared.clock())
             if not stream.chunked:
@@ -213,7 +215,8 @@ class Follower:
                 return
             except Unreachable as error:
                 log.debug("namespace %s: %s", self.namespace, error)
-                self._end(Cause.CUT)
+                # Cut by our own verification it is no fault, and nothing is waited for.
+                self._end(Cause.CUT if self._stream is stream else Cause.RESTORED)
                 return
             except ApiError as error:
                 self._fail(error)
@@ -250,11 +253,15 @@ class Follower:
             now, restored = shared.clock(), self._reflector.restored
             touched, reopen = self._reflector.verified(asked, listing, sent_at, now)
             self._verifying = False
-            self._update(touched, now, listed=True)
+            self._update(touched, now, listed=self._holds(listing))
             if reopen and self._stream is not None:
                 stale, self._stream = self._stream, None
                 stale.cut()
         self._report_restored(restored)
+
+    def _holds(self, listing: Listing) -> bool:
+        """Whether this list is what the store holds now; one that the stream has overtaken says nothing of it."""
+        return self._reflector.resource_version == listing.resource_version
 
     def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
         for service, roster in self._rosters.items():

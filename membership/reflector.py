@@ -98,6 +98,7 @@ class Reflector:
         self._watch_again_at: float | None = None
         self._slices_again_at: float | None = None
         self._holds: Resource | None = None  # whose list the store holds
+        self._listed_at = now
         self.resource = Resource.ENDPOINTS if policy.source == "endpoints" else Resource.ENDPOINTSLICES
         self.resource_version = ""
         self.proved_at: float | None = None
@@ -147,12 +148,14 @@ class Reflector:
         The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
         """
         if newer(asked.held, listing.resource_version):
-            if asked.resource_version:
-                # Older than what it was told to be at least: not from the server that gave us our version.
+            if asked.resource_version or self.resource_version != asked.held:
+                # Older than what it was told to be at least: not from the server that gave us our version. Or a
+                # verification came in between, and which of the two answers is of the restored server nobody can tell.
                 self._follow(Step.LIST, Cause.OUTDATED, now)
                 return frozenset()
             self.restored += 1
         self._holds = asked.resource
+        self._listed_at = now
         if asked.resource is Resource.ENDPOINTSLICES:
             self._slices_again_at = None
             self.refusals.pop("slices", None)
@@ -248,8 +251,8 @@ class Reflector:
         silent on our stream until its versions have caught up (kubernetes/kubernetes#107457), so only a list tells.
         """
         self._plan_verification(now)
-        if asked.resource is not self._holds:
-            return frozenset(), False
+        if asked.resource is not self._holds or self._listed_at > sent_at:
+            return frozenset(), False  # the reader's own list came in between, and which is the later nobody can tell
         self._prove(sent_at)
         restored = newer(asked.held, listing.resource_version)
         behind = newer(self.resource_version, listing.resource_version)

@@ -225,6 +225,7 @@ def decode_list(body: bytes, resource: Resource) -> Listing:
     the `{}` of a confused proxy, would read as "no members at all", and the first page of a list, which we never ask
     for, as "no more than these".
     """
+    _demand_utf8(body)
     expected = f"{resource.kind}List"
     kind = _decode(_KIND, body).kind
     if kind != expected:
@@ -248,6 +249,7 @@ def decode_event(line: bytes, resource: Resource) -> Event:
     Raises BadAnswer for what is no watch event of this kind, and for an ERROR event the error that its Status names:
     Expired for 410, Throttled for 429 and so on.
     """
+    _demand_utf8(line)
     envelope = _decode(_LINE, line)
     if envelope.type == "ERROR":
         raise decode_status(bytes(envelope.object), 500)
@@ -300,6 +302,17 @@ def number(version: str) -> int | None:
     https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/5504-comparable-resource-version
     """
     return int(version) if version.isascii() and version.isdigit() and len(version) <= _MOST_DIGITS else None
+
+
+def _demand_utf8(data: bytes) -> None:
+    """JSON is UTF-8 (RFC 8259 section 8.1), and the decoder checks only what it takes.
+
+    A field whose name was damaged would be skipped as unknown: `endpoints` left out reads as a slice without any.
+    """
+    try:
+        str(data, "utf-8")
+    except UnicodeDecodeError as error:
+        raise BadAnswer(f"not what Kubernetes sends: {error.reason} at byte {error.start}") from error
 
 
 def _decode(decoder: "msgspec.json.Decoder[_T]", data: bytes | msgspec.Raw) -> _T:

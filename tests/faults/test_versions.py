@@ -74,6 +74,9 @@ def test_f20_restored_to_an_older_state(kube: FakeKube) -> None:
         assert (after["generation"], after["epoch"]) == (before["generation"] + 1, before["epoch"])
         assert int(after["resource_versions"]["wso2"]) < int(before["resource_versions"]["wso2"])
         assert sidecar.metric("membership_server_restored_total") == 1
+        # Cut by ourselves: no fault, and no backoff.
+        assert sidecar.metric("membership_watch_restarts_total", reason="restored") == 1
+        assert not sidecar.metric("membership_watch_restarts_total", reason="cut")
         sidecar.wait_log('"level": "warning".*restored')
         kube.set_service("wso2", "is", pods(3))  # the stream must follow the restored server, too
         sidecar.follows(THREE, 1.0)

@@ -988,6 +988,31 @@ def test_a_slow_list_that_a_verification_overtook_is_no_restore() -> None:
     assert world.names == {"two"}, "went back in time"
 
 
+def test_a_restore_that_a_verification_found_first_is_counted_once_and_listed_anew() -> None:
+    """Found by tests/simulation: which of the two answers is the later one nobody can tell, so it is asked again."""
+    world = watching()
+    world.fail(errors.Expired("410"))
+    slow = world.ask_list()
+    assert world.verify("5", TWO) == (IS, True)
+    assert world.answer(slow, "4", ONE) == frozenset()
+    assert world.names == {"two"} and world.reflector.restored == 1
+    asked = world.ask_list()
+    assert (asked.resource_version, asked.held) == ("", "5")
+    assert world.answer(asked, "6", ONE) == {"is"} and world.reflector.restored == 1
+
+
+def test_a_verification_asked_for_before_our_own_list_came_does_not_count() -> None:
+    """Found by tests/simulation: the list went back in time, and the restore was counted twice."""
+    world = watching()
+    asked, sent_at = world.reflector.verification(), world.now
+    world.fail(errors.Expired("410"))
+    world.now += 1.0
+    assert world.answer(world.ask_list(), "6", TWO) == {"is"} and world.reflector.restored == 1
+    assert world.reflector.verified(asked, Listing("5", (item(ONE),)), sent_at, world.now) == (frozenset(), False)
+    assert world.names == {"two"} and world.reflector.restored == 1
+    assert world.reflector.verify_at is not None, "it is asked for again"
+
+
 # Load
 
 

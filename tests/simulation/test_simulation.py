@@ -1,0 +1,116 @@
+"""What the simulation says in a few seconds, and that it can say something else. `make simulate` runs it at length."""
+
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from membership import follower, kube, session, transport
+from tests.simulation.__main__ import simulate
+from tests.simulation.faults import FAULTS
+from tests.simulation.mutations import MUTATIONS, Edit, caught_by
+from tests.simulation.schedule import WEIGHTS, generate
+from tests.simulation.shrink import shrink
+from tests.simulation.world import run
+
+SEEDS = 1000
+LEAST = {
+    "list": 50_000,
+    "age": 50_000,
+    "rate": 30_000,
+    "version": 20_000,
+    "order": 15_000,
+    "retry-after": 10_000,
+    "gate": 5_000,
+    "converges": 2_000,
+    "error": 200,
+    "restored": 1_000,
+    "synced": 10_000,
+    "generation": 10_000,
+}
+"""Checks that so many schedules come to: a simulation in which nothing happens finds nothing."""
+QUICK = 120
+"""Seeds in which the mistakes below must show; `make simulate MUTATIONS=1` tries all of them with more."""
+WELL_KNOWN = (
+    "watch again from an expired version",
+    "list from an expired version",
+    'trust version "0"',
+    "drop a bookmark's version",
+    "empty the store on an error",
+    "never back off",
+    "wait for ever on a silent stream",
+    "count the age from a list's answer",
+    "an error proves the list",
+    "never verify the stream",
+    "ignore the list of a restored server",
+    "take a verification that the stream has overtaken",
+    "take events that a verification has overtaken",
+    "read the clock after the lock",
+    "a list does not replace",
+    "deletions are ignored",
+    "compare versions as text",
+    "no removal hold",
+    "hold what a list does not name",
+    "publish before every namespace was listed",
+    "no pace",
+    "the gate does not wait for a stable list",
+)
+
+
+def test_nothing_that_must_be_true_is_ever_false() -> None:
+    total = simulate(range(SEEDS))
+    assert not total.failures, "\n".join(f"make simulate SEED={seed}: {text}" for seed, text in total.failures.items())
+    assert total.seeds == SEEDS and total.requests > 10 * SEEDS
+    for rule, least in LEAST.items():
+        assert total.checks[rule] > least, rule
+    assert total.checks["mixed"] < total.checks["list"] / 10, "too much is let pass after a restore"
+    assert 0.1 < total.slowest <= 1.0
+
+
+def test_everything_that_can_happen_does() -> None:
+    steps = [step for seed in range(SEEDS) for step in generate(seed).steps]
+    assert {step.action for step in steps} == set(WEIGHTS)
+    assert {step.fault for step in steps if step.action == "window"} == set(FAULTS)
+
+
+def test_a_seed_is_the_same_run_every_time() -> None:
+    for seed in range(20):
+        assert run(generate(seed), trace=True) == run(generate(seed), trace=True)
+
+
+@pytest.mark.parametrize("mistake", WELL_KNOWN)
+def test_a_mistake_is_caught(mistake: str) -> None:
+    (mutation,) = [mutation for mutation in MUTATIONS if mutation.mistake == mistake]
+    assert caught_by(mutation, range(QUICK)) is not None
+
+
+def test_every_edit_fits_the_source_and_every_name_is_there_once() -> None:
+    assert max(Counter(mutation.mistake for mutation in MUTATIONS).values()) == 1
+    for mutation in MUTATIONS:
+        assert not isinstance(mutation, Edit) or mutation.fits == 1, mutation.mistake
+
+
+def test_a_failing_schedule_is_made_short() -> None:
+    (mutation,) = [mutation for mutation in MUTATIONS if mutation.mistake == "deletions are ignored"]
+    caught = caught_by(mutation, range(QUICK))
+    assert caught is not None
+    schedule = generate(caught[0])
+    with mutation.made():
+        failure = run(schedule).failure
+        assert failure is not None
+        kept = shrink(schedule, failure.rule)
+        again = run(schedule.only(kept)).failure
+        assert again is not None and again.rule == failure.rule
+        assert len(kept) <= 4 < len(schedule.steps)
+        for left_out in kept:
+            fewer = run(schedule.only([number for number in kept if number != left_out])).failure
+            assert fewer is None or fewer.rule != failure.rule
+    assert run(schedule).failure is None
+
+
+def test_afterwards_the_product_has_its_own_time_and_network_again() -> None:
+    run(generate(0))
+    assert kube.__dict__["Exchange"] is transport.Exchange
+    assert kube.__dict__["time"] is time
+    assert session.__dict__["threading"] is follower.__dict__["threading"] is threading
