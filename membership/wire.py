@@ -271,7 +271,8 @@ def decode_event(line: bytes, resource: Resource) -> Event:
 def decode_status(body: bytes, code: int) -> ApiError:
     """The error behind an answer with HTTP status `code`, or behind an ERROR event, whose own code then counts.
 
-    The text is the server's own where `body` is a Kubernetes Status, else the first 200 characters of what came.
+    The text is the server's own where `body` is a Kubernetes Status, else the first 200 characters of what came: a
+    proxy's page, or what API Priority and Fairness says, which kube-apiserver writes as plain text with its 429.
     """
     try:
         status = _decode(_STATUS, body)
@@ -279,7 +280,7 @@ def decode_status(body: bytes, code: int) -> ApiError:
         status = _Status()
     if status.kind != "Status":
         shown = " ".join(body[:200].decode("utf-8", "replace").split())
-        return by_status(code)(f"HTTP {code}, not from Kubernetes: {shown!r}" if shown else f"HTTP {code}")
+        return by_status(code)(f"HTTP {code}, and no Status: {shown!r}" if shown else f"HTTP {code}")
     code = status.code or code
     details = status.details or _Details()
     retry_after = None if details.retry_after_seconds is None else float(details.retry_after_seconds)

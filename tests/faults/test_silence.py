@@ -34,7 +34,7 @@ def test_f02_live_proxy_with_a_dead_upstream(kube: FakeKube, fault: str) -> None
         kube.cut_watches("eof")
         kube.wait_for(lambda: dead.hits == 1)
         kube.set_service("wso2", "is", pods(3))  # lost behind the dead upstream
-        sidecar.follows(THREE, 2.5)
+        sidecar.follows(THREE, 5)
         assert sidecar.members()["generation"] == 2
         reason = {"silent": "quiet", "hang": "silent"}[fault]
         assert sidecar.metric("membership_watch_restarts_total", reason=reason) == 1
@@ -45,8 +45,9 @@ def test_f02_live_proxy_with_a_dead_upstream(kube: FakeKube, fault: str) -> None
 def test_f06_idle_timeout_of_a_balancer(kube: FakeKube) -> None:
     """F6, a balancer forgets silent connections: probes within 30 s, timeoutSeconds up to 300; a cut is no news."""
     with following(kube) as sidecar:
-        left = keepalive_left(sidecar.pid, urlsplit(kube.url).port or 0)
-        assert left is not None and left <= 10
+        port = urlsplit(kube.url).port or 0
+        until(lambda: keepalive_left(sidecar.pid, port) is not None, what="the kernel's timer")
+        assert (keepalive_left(sidecar.pid, port) or 0) <= 10
         kube.cut_watches("reset")
         heals(kube, sidecar)
         assert '"warning"' not in sidecar.log
