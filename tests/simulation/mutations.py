@@ -334,12 +334,12 @@ SESSION = (
         "self._complete_since is None or addresses != self._addresses",
         "self._complete_since is None",
     ),
-    Edit("any member is an established one", "gate", "if m.serving and not m.terminating and", "if"),
+    Edit("any member is an established one", "gate", "for m in _serving(snapshot) if", "for m in snapshot.members if"),
     Edit("the gate forgets the own address", "gate", "if own is not None and own not in addresses:", "if False:"),
     Edit(
         "the gate does not open when its time is up",
         "gate",
-        'self._rules.on_timeout == "start" and self._any_list',
+        'self._rules.on_timeout == "start" and self._generation',
         "False",
     ),
 )
