@@ -4,13 +4,13 @@ BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e controlplane bench bench-faults clean
+.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
 
 venv: .venv/.installed  ## the virtual environment that everything else runs in
-.venv/.installed: setup.cfg pyproject.toml constraints.txt scripts/bootstrap
+.venv/.installed: setup.cfg pyproject.toml requirements.lock scripts/bootstrap
 	scripts/bootstrap
 
 demo: venv  ## the main job on an embedded API server, in 20 seconds; KUBE=real: on a real one
@@ -38,9 +38,16 @@ test-real: venv controlplane  ## the real tier: a real kube-apiserver and etcd, 
 	scripts/require java:openjdk-17-jre-headless mvn:maven
 	$(BIN)/pytest -q tests/real
 
-test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 10 minutes, root
+test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 5 minutes, root
+	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
+	$(BIN)/pytest -q -m quick tests/e2e
+
+test-e2e-full: venv controlplane  ## every scenario of that tier on every server; 45 minutes, root
 	scripts/require java:openjdk-17-jdk-headless mvn:maven ip:iproute2
 	$(BIN)/pytest -q tests/e2e
+
+soak: venv controlplane  ## churn and faults on a real control plane for SOAK_MINUTES (10), then: true, and nothing grew
+	$(BIN)/python -m tests.soak
 
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency

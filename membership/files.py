@@ -1,11 +1,15 @@
 """Files that are replaced whole: whoever reads one sees the content before or after, never a part."""
 
+import logging
 import os
 import stat
 import tempfile
 from pathlib import Path
 
+from membership.copying import CopyWatch, OpenFolders, identify
 from membership.errors import PublishError
+
+log = logging.getLogger(__name__)
 
 FILE_MODE, FOLDER_MODE = 0o644, 0o755
 """The reader's uid is seldom ours: WSO2 images run as 802, 10001 or 10802, usually without an fsGroup."""
@@ -13,12 +17,19 @@ TEMPORARY = ".membership-"
 
 
 class FileWriter:
-    """Keeps one file equal to what it is given."""
+    """Keeps one file equal to what it is given.
 
-    def __init__(self, target: Path, staging: Path | None) -> None:
+    With `staging`, for temporary files, the file is taken to be in a tree that others copy with `cp -R`: it is replaced
+    when no copy is between looking at it and opening it (membership/copying.py), which may take 1 s. Writers of one
+    process share `folders`.
+    """
+
+    def __init__(self, target: Path, staging: Path | None, folders: OpenFolders | None = None) -> None:
         self._target = Path(os.path.abspath(target))
         self._staging = Path(os.path.abspath(staging)) if staging else self._target.parent
         self._prefix = f"{TEMPORARY}{self._target.name}-"
+        self._folders = (folders or OpenFolders()) if staging else None
+        self._copies: CopyWatch | None = None
 
     def write(self, content: bytes) -> None:
         """Make the file hold `content`; unchanged bytes are not rewritten. Raises PublishError, the file untouched."""
@@ -28,6 +39,8 @@ class FileWriter:
                 return
             for folder in (self._target.parent, self._staging):
                 _make_folder(folder)
+            if self._folders:
+                self._watch_copies(self._folders)
             self._replace(content)
         except OSError as error:
             raise PublishError(f"cannot write {self._target}: {error.strerror or error}") from error
@@ -60,11 +73,30 @@ class FileWriter:
                 file.flush()
                 os.fchmod(descriptor, FILE_MODE)
                 os.fsync(descriptor)
-            os.rename(temporary, self._target)
+            if self._copies:
+                self._copies.rename(temporary, str(self._target))
+            else:
+                os.rename(temporary, self._target)
         except BaseException:
             os.unlink(temporary)
             raise
-        _sync_folder(self._target.parent)
+        if self._folders:
+            os.fsync(self._folders.open(self._target.parent))
+        else:
+            _sync_folder(self._target.parent)
+
+    def _watch_copies(self, folders: OpenFolders) -> None:
+        """From the first write on, and anew when the folder was replaced."""
+        parent = self._target.parent
+        folders.open(parent)  # before anybody watches it
+        if self._copies and self._copies.folder != identify(parent):
+            self._copies.close()
+            self._copies = None
+        if self._copies is None:
+            try:
+                self._copies = CopyWatch(self._target)
+            except OSError as error:  # such as inotify instances that are used up
+                log.debug("%s is replaced without regard to copies: %s", self._target, error)
 
 
 def _make_folder(folder: Path) -> None:

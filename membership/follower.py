@@ -12,7 +12,7 @@ from membership.kube import ApiServer, Stream
 from membership.members import Rules
 from membership.model import Explanation, Member
 from membership.pace import Leave, Pace
-from membership.policy import Cause, Policy
+from membership.policy import SHORT_STREAM, Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.roster import Roster
 from membership.store import Store
@@ -71,7 +71,9 @@ class Follower:
         self._reflector = Reflector(self._store, policy, random, shared.clock())
         self._shared = shared
         self._stream: Stream | None = None
-        self._reported = ("", 0.0, 0)  # the problem last logged, when, and how often it came since
+        self._reported = ""  # the state last logged
+        self._trouble = ("", 0.0, 0)  # the problem last logged, when, and how often it came since
+        self._well_since: float | None = None  # None while there is a problem
         self._verifying = False
 
     def run(self) -> None:
@@ -297,21 +299,32 @@ class Follower:
                 self._shared.pace.end(leave, self._shared.clock())
 
     def _report(self) -> None:
-        """One log line for each change of state, and one a minute while a problem lasts."""
+        """One log line for each change of state, and one a minute while a problem lasts.
+
+        A server that accepts each watch and then fails it is well for moments only: that is no change of state.
+        """
         with self._shared.lock:
             status, now = self.status, self._shared.clock()
             if status.problem is None and not self.listed_once:
                 return  # nothing is known yet, neither good nor bad
         text = str(status.problem or "")
         kind = type(status.problem).__name__ if status.problem else f"{status.source} {status.watching}"
-        known, since, times = self._reported
-        if kind == known and (status.problem is None or now - since < REPEAT_LOG):
-            self._reported = (known, since, times + 1)
-            return
-        self._reported = (kind, now, 0)
+        reported, well_since = self._reported, self._well_since
         if status.problem:
-            again = f" (and {times} times before)" if kind == known and times else ""
+            self._well_since = None
+            known, since, times = self._trouble
+            relapse = well_since is not None and now - well_since < SHORT_STREAM
+            lasts = kind == known and (kind == reported or relapse)
+            if lasts and now - since < REPEAT_LOG:
+                self._trouble = (known, since, times + 1)
+                return
+            self._reported, self._trouble = kind, (kind, now, 0)
+            again = f" (and {times} times before)" if lasts and times else ""
             log.warning("namespace %s: %s%s", self.namespace, text, again)
+            return
+        self._well_since = now if well_since is None else well_since
+        self._reported = kind
+        if kind == reported:
             return
         how = "watching" if status.watching else "polling" if status.source.endswith("-polling") else "listed"
         why = "".join(f"; {refusal}" for refusal in status.refusals)

@@ -5,10 +5,14 @@ Hazelcast members that start with lists that do not name each other form cluster
 lets go at once where an established member is there to join. Once open it stays open.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from membership.model import Snapshot
+from membership.model import Member, Snapshot
+
+BOOT_WINDOW = 90.0
+"""Seconds that a Carbon server takes at most from the copy of its files to the start of its Hazelcast
+(shared/carbon.md): until then it may start with a list that is older than another pod's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,12 @@ class GateState:
     timed_out: bool = False
     seconds_left: float = 0.0
     """Until the time-out; 0 once open or timed out."""
+    warning: str = ""
+    """What was seen after the gate had opened that makes a split possible; it stays. Empty: nothing."""
+    generation: int = 0
+    """Of the list that opened it; 0 while shut. A member may start with this one or a newer one, not with an older."""
+    overdue: bool = False
+    """The time is up and `on_timeout` is start: nothing else may hold a member back either."""
 
 
 class Gate:
@@ -43,21 +53,23 @@ class Gate:
         self._addresses: frozenset[str] = frozenset()
         self._complete_since: float | None = None
         self._complaint = "no list yet"
-        self._any_list = False
+        self._generation = 0
         self._opened: GateState | None = None
+        self._boot_ends: float | None = None
 
     def observe(self, snapshot: Snapshot, now: float) -> None:
         """Take the newest list. A list from a state file counts only once the time is up."""
         self.state(now)  # a stable time that was over before this list came has opened it
-        self._any_list = self._any_list or snapshot.generation > 0
-        if self._opened or not snapshot.synced:
+        self._generation = max(self._generation, snapshot.generation)
+        if self._opened:
+            self._watch_boot(self._opened, snapshot, now)
             return
-        established = next(
-            (m for m in snapshot.members if m.serving and not m.terminating and self._rules.self_ip not in m.addresses),
-            None,
-        )
+        if not snapshot.synced:
+            return
+        established = next((m for m in _serving(snapshot) if self._rules.self_ip not in m.addresses), None)
         if established is not None:
-            self._opened = GateState(True, f"{established.address} is serving already: there is a cluster to join")
+            reason = f"{established.address} is serving already: there is a cluster to join"
+            self._opened = GateState(True, reason, generation=snapshot.generation)
             return
         addresses = frozenset(address for member in snapshot.members for address in member.addresses)
         self._complaint = self._complain(addresses, snapshot)
@@ -73,15 +85,34 @@ class Gate:
             stable_since = self._complete_since
             if stable_since is not None and now - stable_since >= self._rules.stable:
                 reason = f"{len(self._addresses)} addresses, unchanged for {self._rules.stable:g} s"
-                self._opened = GateState(True, reason)
-            elif now >= self._deadline and self._rules.on_timeout == "start" and self._any_list:
+                self._opened = GateState(True, reason, generation=self._generation)
+                self._boot_ends = now + BOOT_WINDOW
+            elif now >= self._deadline and self._rules.on_timeout == "start" and self._generation:
                 reason = f"time is up after {self._rules.timeout:g} s, starting with the list as it is: {self._why}"
-                self._opened = GateState(True, reason, timed_out=True)
+                self._opened = GateState(True, reason, timed_out=True, generation=self._generation)
+        is_late = now >= self._deadline
         if self._opened is not None:
-            return self._opened
-        if now >= self._deadline:
+            return replace(self._opened, overdue=is_late and self._rules.on_timeout == "start")
+        if is_late:
             return GateState(False, f"time is up after {self._rules.timeout:g} s: {self._why}", timed_out=True)
         return GateState(False, self._why, seconds_left=self._deadline - now)
+
+    def _watch_boot(self, opened: GateState, snapshot: Snapshot, now: float) -> None:
+        """Warn of more addresses than were expected while servers boot: some may have started with shorter lists."""
+        if self._boot_ends is None or opened.warning:
+            return
+        if now >= self._boot_ends or _serving(snapshot):
+            self._boot_ends = None
+            return
+        addresses = sorted({member.address for member in snapshot.members})
+        if len(addresses) > self._rules.expect:
+            warning = (
+                f"{len(addresses)} addresses ({', '.join(addresses)}) and none serving yet, but expect is"
+                f" {self._rules.expect}: pods that start together with lists of different lengths may form clusters"
+                " that never merge. Set expect to the number of pods that are created together"
+                " (1 only under OrderedReady, where pod 0 must not wait for pod 1)"
+            )
+            self._opened = replace(opened, warning=warning)
 
     @property
     def _why(self) -> str:
@@ -105,3 +136,8 @@ class Gate:
             here = ", ".join(sorted(members)) or "none"
             return f"{len(members)} of {self._rules.expect} expected addresses are in the slices ({here})"
         return ""
+
+
+def _serving(snapshot: Snapshot) -> list[Member]:
+    """Those that serve, and will go on to."""
+    return [member for member in snapshot.members if member.serving and not member.terminating]

@@ -8,10 +8,11 @@ import json
 import threading
 import time
 from base64 import b64encode
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -49,6 +50,30 @@ class Credentials:
         return self.refresh() if self.refresh else None
 
 
+class Secrets:
+    """What we proved ourselves with of late, kept out of every text: a server may echo it in an error."""
+
+    SHORTEST = 8
+    """Characters; shorter words of a header are words like Bearer."""
+
+    def __init__(self) -> None:
+        self._words: deque[str] = deque(maxlen=8)
+
+    def note(self, header: str) -> None:
+        """Remember the words of a header that was sent."""
+        self._words.extend(word for word in header.split() if len(word) >= self.SHORTEST and word not in self._words)
+
+    def redact(self, text: str) -> str:
+        """`text` without them, also where one is cut off."""
+        for word in list(self._words):
+            at = 0
+            while (at := text.find(word[: self.SHORTEST], at)) >= 0:
+                size = len(commonprefix((text[at:], word)))
+                text = f"{text[:at]}[secret]{text[at + size:]}"
+                at += len("[secret]")
+        return text
+
+
 class RequestCount:
     """Requests by HTTP status; "error" for those that got no answer. Safe to use from several threads."""
 
@@ -79,6 +104,7 @@ class ApiServer:
     origin: str = "given"
     """Where `url` was found: given, in-cluster or kubeconfig."""
     requests: RequestCount = field(default_factory=RequestCount, compare=False, repr=False)
+    secrets: Secrets = field(default_factory=Secrets, compare=False, repr=False)
 
     def list(
         self, resource: Resource, namespace: str, services: Sequence[str], version: str, interrupt: Interrupt
@@ -86,7 +112,7 @@ class ApiServer:
         """All slices (or Endpoints) of the Services; `version` as in the API: "" for the most recent."""
         path = _path(resource, namespace)
         query = {**_selector(resource, services), **({"resourceVersion": version} if version else {})}
-        with _naming(self.url, f"list {resource.qualified} in namespace {namespace}"):
+        with self._naming(f"list {resource.qualified} in namespace {namespace}"):
             deadline = time.monotonic() + ANSWER_TIMEOUT
             return decode_list(self._whole("GET", path, query, None, deadline, interrupt), resource)
 
@@ -109,11 +135,11 @@ class ApiServer:
             "timeoutSeconds": str(timeout_seconds),
         }
         request = f"watch {resource.qualified} in namespace {namespace}"
-        with _naming(self.url, request):
+        with self._naming(request):
             deadline = time.monotonic() + answer_timeout
             exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
-        return Stream(exchange, resource, expiry, lambda: _naming(self.url, request))
+        return Stream(exchange, resource, expiry, lambda: self._naming(request))
 
     def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
         """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
@@ -128,7 +154,7 @@ class ApiServer:
             "spec": {"resourceAttributes": attributes},
         }
         path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-        with _naming(self.url, f"review {verb} {resource.qualified} in namespace {namespace}"):
+        with self._naming(f"review {verb} {resource.qualified} in namespace {namespace}"):
             answer = self._json("POST", path, review, deadline)
             status = answer.get("status")
             if answer.get("kind") != "SelfSubjectAccessReview" or not isinstance(status, dict):
@@ -138,7 +164,7 @@ class ApiServer:
     def whoami(self, deadline: float) -> str:
         """Our user name, by SelfSubjectReview (since 1.28; NotFound before)."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        with _naming(self.url, "review ourselves"):
+        with self._naming("review ourselves"):
             answer = self._json("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", review, deadline)
             try:
                 return str(answer["status"]["userInfo"]["username"])
@@ -147,8 +173,19 @@ class ApiServer:
 
     def version(self, deadline: float) -> str:
         """The server's gitVersion."""
-        with _naming(self.url, "get /version"):
+        with self._naming("get /version"):
             return str(self._json("GET", "/version", None, deadline).get("gitVersion", "unknown"))
+
+    @contextmanager
+    def _naming(self, request: str) -> Iterator[None]:
+        """Put server and request into the errors that pass, and keep our secrets out of them."""
+        try:
+            yield
+        except ApiError as error:
+            error.server, error.request = self.url, request
+            error.message = self.secrets.redact(error.message)
+            error.args = (error.message,)
+            raise
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
@@ -186,6 +223,9 @@ class ApiServer:
             code = str(status)
             if not 200 <= status < 300:
                 raise _refusal(exchange, status, deadline)
+            encoding = exchange.response.getheader("Content-Encoding") or "identity"
+            if encoding.strip().lower() != "identity":
+                raise BadAnswer(f"the answer is encoded as {encoding[:40]!r}, which was not asked for")
         except BaseException:
             exchange.close()
             raise
@@ -204,6 +244,8 @@ class ApiServer:
             raise Unreachable(f"the token file cannot be read: {error}") from error
         if authorization:
             headers["Authorization"] = authorization
+        for secret in (authorization or "", *(self.proxy[2].values() if self.proxy else ())):
+            self.secrets.note(secret)
         return headers
 
 
@@ -270,16 +312,6 @@ def _refusal(exchange: Exchange, status: int, deadline: float) -> ApiError:
     if after.isascii() and after.isdigit():
         error.retry_after = float(after)
     return error
-
-
-@contextmanager
-def _naming(server: str, request: str) -> Iterator[None]:
-    """Put server and request into the errors that pass."""
-    try:
-        yield
-    except ApiError as error:
-        error.server, error.request = server, request
-        raise
 
 
 def _path(resource: Resource, namespace: str) -> str:

@@ -320,12 +320,12 @@ class _Scene:
         return bool(lists) and not (any(lists) if len(self._groups) > 1 else all(lists))
 
     def _once(self, views: Sequence[View]) -> dict[str, View]:
-        """One view for each member by its name, a ready one where there is one."""
+        """One view for each member by its name: of several the one that tells most, which only a member up can."""
+        telling = {"ready": 0, "joining": 1}
         found: dict[str, View] = {}
-        for view in views:
+        for view in sorted(views, key=lambda view: telling.get(view.state, 2)):
             name = self._alias.get(view.asked) or self._alias.get(view.own or "") or view.own or view.asked
-            if name not in found or (found[name].state != "ready" and view.state == "ready"):
-                found[name] = view
+            found.setdefault(name, view)
         return found
 
     def _name_in(self, view: View, address: str) -> str:

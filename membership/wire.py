@@ -152,13 +152,18 @@ class _Endpoints(_Struct, frozen=True):
     subsets: tuple[_Subset, ...] | None = None
 
 
+class _ListMetadata(_Struct, frozen=True):
+    resource_version: str = ""
+    continue_: str | None = msgspec.field(name="continue", default=None)
+
+
 class _SliceList(_Struct, frozen=True):
-    metadata: Metadata
+    metadata: _ListMetadata
     items: tuple[EndpointSlice, ...] | None = None
 
 
 class _EndpointsList(_Struct, frozen=True):
-    metadata: Metadata
+    metadata: _ListMetadata
     items: tuple[_Endpoints, ...] | None = None
 
 
@@ -216,8 +221,9 @@ _T = TypeVar("_T")
 def decode_list(body: bytes, resource: Resource) -> Listing:
     """A LIST answer.
 
-    Raises BadAnswer unless `body` is the list of just this kind, with a resource version: anything less, such as the
-    `{}` of a confused proxy, would read as "no members at all".
+    Raises BadAnswer unless `body` is the whole list of just this kind, with a resource version: anything less, such as
+    the `{}` of a confused proxy, would read as "no members at all", and the first page of a list, which we never ask
+    for, as "no more than these".
     """
     expected = f"{resource.kind}List"
     kind = _decode(_KIND, body).kind
@@ -231,6 +237,8 @@ def decode_list(body: bytes, resource: Resource) -> Listing:
         metadata, items = endpoints.metadata, tuple(_endpoints_item(item) for item in endpoints.items or ())
     if not metadata.resource_version:
         raise BadAnswer(f"the {expected} has no resourceVersion")
+    if metadata.continue_:
+        raise BadAnswer(f"the {expected} is only the first page of a list that was asked for whole")
     return Listing(metadata.resource_version, items)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from membership.copying import OpenFolders
 from membership.files import FileWriter
 from membership.gate import Gate
 from membership.hazelcast import client_cluster
@@ -82,7 +83,7 @@ class App:
 
     def run(self) -> None:
         """Until stopped; says what time alone brings about."""
-        stale, gate_open, timed_out = False, False, False
+        stale, gate_open, timed_out, warned = False, False, False, False
         while not self._stopped.wait(TICK):
             snapshot, gate = self._membership.current(), self._gate.state
             if snapshot.generation and snapshot.stale != stale:
@@ -95,7 +96,9 @@ class App:
                 log.log(logging.WARNING if gate.timed_out else logging.INFO, "formation gate open: %s", gate.reason)
             elif gate.timed_out and not timed_out and not gate.open:
                 log.error("formation gate stays closed: %s", gate.reason)
-            gate_open, timed_out = gate.open, gate.timed_out
+            if gate.warning and not warned:
+                log.warning("formation gate opened too early: %s", gate.warning)
+            gate_open, timed_out, warned = gate.open, gate.timed_out, bool(gate.warning)
 
     def close(self) -> None:
         """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
@@ -114,9 +117,14 @@ class App:
 
     def _make_workers(self, environ: Mapping[str, str]) -> list[Worker]:
         settings, published = self._settings, self._metrics.published
+        folders = OpenFolders()
         files: list[Worker] = [
             FilePublisher(
-                output, settings.shared.setup, FileWriter(output.target, settings.staging), self._membership, published
+                output,
+                settings.shared.setup,
+                FileWriter(output.target, settings.staging, folders),
+                self._membership,
+                published,
             )
             for output in settings.outputs
         ]
@@ -139,6 +147,7 @@ class App:
             gate=self._gate,
             metrics=self._metrics,
             outputs=self._outputs,
+            files=self._files,
             stale_after=self._settings.shared.options.stale_after,
             version=version("kubernetes-membership"),
             verdict=self._verdict,
@@ -155,6 +164,9 @@ class App:
 
     def _outputs(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers]
+
+    def _files(self) -> list[PublisherStatus]:
+        return [worker.status for worker in self._workers if isinstance(worker, FilePublisher)]
 
     def _verdict(self) -> Mapping[str, object]:
         return self._verifier.fields() if self._verifier else describe(OFF, "off", None)

@@ -102,10 +102,20 @@ def check_ready(
     return Report("readyz", tuple(checks))
 
 
-def check_started(gate: GateState) -> Report:
-    """Whether a member may start."""
+def check_started(gate: GateState, files: Sequence[PublisherStatus]) -> Report:
+    """Whether a member may start: the gate is open, and each file that an entrypoint may copy now has its list.
+
+    The gate may open with the very list that it shows a member to join in, before a file of it is written; a server
+    that is started then takes what its image has, and is a cluster of its own. An output that fails holds it back for
+    no longer than the gate's own time.
+    """
     text = gate.reason if gate.open or gate.timed_out else f"{gate.reason}; {gate.seconds_left:.0f} s left"
-    return Report("startupz", (Check("formation gate", gate.open, text),))
+    checks = [Check("formation gate", gate.open, text)]
+    if gate.warning:
+        checks.append(Check("boot window", False, gate.warning, required=False))
+    if gate.open:
+        checks += [_check_written(output, gate) for output in files]
+    return Report("startupz", tuple(checks))
 
 
 def _unsynced(membership: Membership) -> str:
@@ -123,6 +133,13 @@ def _check_output(output: PublisherStatus) -> Check:
         return Check(f"output {output.name}", False, text, required=False)
     done = f"generation {output.generation} written" if output.generation else "nothing written yet"
     return Check(f"output {output.name}", True, done, required=False)
+
+
+def _check_written(output: PublisherStatus, gate: GateState) -> Check:
+    if output.generation >= gate.generation:
+        return Check(f"output {output.name}", True, f"generation {output.generation} written")
+    text = output.problem or f"generation {gate.generation}, which opened the gate, is not written yet"
+    return Check(f"output {output.name}", False, text, required=not gate.overdue)
 
 
 def _age(seconds: float) -> str:

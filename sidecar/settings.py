@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ SETTINGS = (
     Setting(
         "staging",
         "Folder for temporary files, on the file system of the targets; for a tree that an entrypoint copies, a "
-        "folder beside the tree. Default: the target's folder.",
+        "folder beside the tree, and then a file is replaced only when no copy is about to read it, within 1 s. "
+        "Default: the target's folder.",
         metavar="FOLDER",
     ),
     Setting(
@@ -62,6 +63,12 @@ SETTINGS = (
         metavar="SCOPE",
     ),
     Setting("verify-interval", "How often to ask; after a change of the list at once.", "5s", metavar="DURATION"),
+)
+
+
+_COPIED_WITHOUT_STAGING = (
+    "a TARGET is a folder that is copied, and there is no --staging: the entrypoint's cp -RL may meet a temporary file "
+    "and end the container; name a folder beside the tree"
 )
 
 
@@ -101,6 +108,8 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     _check_targets(outputs, staging, state, reader.problems)
     _check_port(http, reader.problems)
     shared = read(reader, environ, outputs)
+    if staging is None and any(request.target.endswith("/") for request in requests):
+        shared = replace(shared, warnings=(*shared.warnings, _COPIED_WITHOUT_STAGING))
     return Settings(shared, http, outputs, staging, on_change, on_change_timeout, state, verify, verify_interval)
 
 

@@ -42,6 +42,16 @@ _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 # 265 to 290 MiB resident, and half the CPU time of the defaults until it is up.
 _MEMORY = "-Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 _OPTIONS = "-Dhazelcast.health.monitoring.level=OFF -Dhazelcast.phone.home.enabled=false"
+# In a mount namespace of its own, over a /run of its own: the machine's files stay as they are.
+_MOUNTED = """set -e
+at=/run/secrets/kubernetes.io/serviceaccount
+mount -t tmpfs tmpfs /run
+mkdir -p "$at"
+mount --bind "$1" "$at"
+[ -e /var/run/secrets ] || { echo "/var/run is not /run on this machine" >&2; exit 1; }
+shift
+exec "$@"
+"""
 _SIZE = re.compile(r"Members \{size:(\d+), ver:\d+\} \[")
 
 
@@ -71,18 +81,32 @@ def resolve(version: str) -> Path:
 class CarbonServer:
     """A server with a home of its own in `directory`, run in the network namespace `namespace` at `address`."""
 
-    def __init__(self, version: str, namespace: str, address: str, directory: Path) -> None:
+    def __init__(
+        self,
+        version: str,
+        namespace: str,
+        address: str,
+        directory: Path,
+        *,
+        service_account: Path | None = None,
+        options: str = "",
+    ) -> None:
+        """`service_account`: a folder as `Kubelet.mount_token` makes it, seen by the server where pods see theirs.
+        `options`: more of JAVA_OPTS."""
         self.version = version
         self.address = address
         self.home = directory / "home"
         self._source = resolve(version)
         script = str(self.home / "bin" / "wso2server.sh")
         # The script forks java and would leave it behind when killed: in a process namespace both end together.
-        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", script]
+        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        if service_account is not None:
+            command += ["sh", "-c", _MOUNTED, "sh", str(service_account)]
+        command += ["sh", script]
         environment = choose_environment() | {
             "JAVA_HOME": str(find_java()),
             "JVM_MEM_OPTS": _MEMORY,
-            "JAVA_OPTS": _OPTIONS,
+            "JAVA_OPTS": f"{_OPTIONS} {options}".strip(),
         }
         self._program = Program("carbon", enter(namespace, command), directory / "carbon.log", environment)
 

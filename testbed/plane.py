@@ -8,13 +8,14 @@ programs on loopback. Nothing of it outlives the `with`, nor the process.
 """
 
 import contextlib
+import dataclasses
 import json
 import secrets
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -47,6 +48,8 @@ class ControlPlane:
         controllers: bool,
     ) -> None:
         self._at = at
+        self._binary = binary
+        self._apiserver_flags = tuple(apiserver_flags)
         self.directory = at.directory
         self.url = at.url
         self.ca_file = at.ca_file
@@ -184,6 +187,31 @@ class ControlPlane:
         """Return when the API server's /readyz says ok. StartFailed if it ended, or after `timeout`."""
         self._components.wait_ready(timeout)
 
+    @property
+    def etcd_port(self) -> int:
+        """Where etcd listens, on loopback: to put something in front of it."""
+        return self._at.etcd_port
+
+    @contextlib.contextmanager
+    def twin(self, *flags: str, etcd_port: int | None = None, timeout: float = 60.0) -> Iterator[int]:
+        """A second kube-apiserver on the same etcd, for the length of a `with` block: its port, when it is ready.
+
+        `etcd_port` is where it finds etcd, such as a proxy that makes it lag; `flags` are added to those of the first.
+        """
+        (port,) = layout.find_free_ports(1)
+        at = dataclasses.replace(self._at, api_port=port, etcd_port=etcd_port or self._at.etcd_port)
+        directory = self.directory / f"twin-{port}"
+        directory.mkdir()
+        command = layout.apiserver_command(self._binary, at, (*self._apiserver_flags, *flags))
+        client = RestClient(at.bind, port, ca_file=at.ca_file, token=self.admin_token)
+        twin = Components({"kube-apiserver": command}, directory, lambda: _says_ready(client))
+        try:
+            twin.start_all(timeout)
+            yield port
+        finally:
+            twin.kill_all()
+            client.close()
+
     def compact(self) -> int:
         """Compact etcd: it forgets every revision handed out before this call. The compacted revision.
 
@@ -272,9 +300,13 @@ class ControlPlane:
         return self._rest
 
     def _is_ready(self) -> bool:
-        with contextlib.suppress(urllib3.exceptions.HTTPError, RequestFailed):
-            return self._client().call("GET", "/readyz", timeout=5) == b"ok"
-        return False
+        return _says_ready(self._client())
+
+
+def _says_ready(client: RestClient) -> bool:
+    with contextlib.suppress(urllib3.exceptions.HTTPError, RequestFailed):
+        return client.call("GET", "/readyz", timeout=5) == b"ok"
+    return False
 
 
 def _copy_folder(source: Path, target: Path) -> None:

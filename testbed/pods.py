@@ -14,13 +14,16 @@ import fcntl
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 _NUMBERS = range(64)
 _FIRST_POD = 11
+_NOBODY = "02:00:00:00:00:01"
+"""A hardware address that no link has: what is sent there is dropped by all, and nobody is told."""
 
 
 class NetworkFailed(Exception):
@@ -55,6 +58,19 @@ class Pod:
     def link(self, up: bool) -> None:
         """Plug the pod in or out. Its peers get no answer while it is out, as from a node that was lost."""
         _ip("-n", self._hub, "link", "set", self._port, "up" if up else "down")
+
+
+@dataclass(frozen=True)
+class _End:
+    """Where packets leave and arrive: how to reach its namespace with `ip`, its address and its device."""
+
+    inside: tuple[str, ...]
+    address: str
+    device: str
+
+
+def _end_of(pod: Pod) -> _End:
+    return _End(("-n", pod.namespace), pod.address, "eth0")
 
 
 class Network:
@@ -122,6 +138,28 @@ class Network:
         _ip(*inside, "address", "add", f"{address}/24", "dev", "eth0")
         _ip(*inside, "link", "set", "eth0", "up")
         return pod
+
+    def cut(self, left: Iterable[Pod], right: Iterable[Pod] | None = None) -> None:
+        """Drop every packet between each of `left` and each of `right`, or this process if that is None.
+
+        A black hole: links stay up, routes stay, nobody gets a reset or an ICMP message. `mend` undoes it.
+        """
+        for one, other in self._pairs(left, right):
+            entry = (other.address, "lladdr", _NOBODY, "dev", one.device, "nud", "permanent")
+            _ip(*one.inside, "neigh", "replace", *entry)
+
+    def mend(self, left: Iterable[Pod], right: Iterable[Pod] | None = None) -> None:
+        """Let packets through again after `cut` with the same arguments."""
+        for one, other in self._pairs(left, right):
+            _ip(*one.inside, "neigh", "del", other.address, "dev", one.device)
+
+    def _pairs(self, left: Iterable[Pod], right: Iterable[Pod] | None) -> Iterator[tuple["_End", "_End"]]:
+        """Sender and receiver, in both directions."""
+        others = [_End((), self.node, f"{self._prefix}node")] if right is None else [_end_of(pod) for pod in right]
+        for one in map(_end_of, left):
+            for other in others:
+                yield one, other
+                yield other, one
 
     def remove(self, pod: Pod) -> None:
         """Take the pod away: from now on nobody has its address. End its processes first, or after a moment."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from . import status
 from .access import USER, AccessTable, review_access, token_accepted
+from .connection import Drip
+from .faults import Fault
 from .history import History, Stored, encode
 from .messages import Answer, Message, json_answer, status_answer
 from .objects import Json, ResourceType
@@ -31,7 +35,33 @@ class Site:
     removed: frozenset[str] = frozenset()
 
 
-def answer(site: Site, message: Message, route: Route, *, lag: int = 0, nulls: bool = False) -> Answer | None:
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What the faults of one request change of its real answer: see the table in `faults`."""
+
+    lag: int = 0
+    honest: bool = True
+    nulls: bool = False
+    items: int | None = None
+    zipped: bool = False
+    drip: Drip | None = None
+
+    @classmethod
+    def of(cls, faults: Mapping[str, Fault], message: Message) -> Changes:
+        """Those of the faults that strike this request."""
+        lag, partial, zipped, drip = (faults.get(name) for name in ("lag", "partial-list", "gzip", "drip"))
+        accepted = "gzip" in message.headers.get("accept-encoding", "")
+        return cls(
+            lag=int(lag.params["rvs"]) if lag else 0,
+            honest=bool(lag.params["honest"]) if lag else True,
+            nulls="null-lists" in faults,
+            items=int(partial.params["items"]) if partial else None,
+            zipped=zipped is not None and (accepted or bool(zipped.params["always"])),
+            drip=Drip(float(drip.params["delay"]), int(drip.params["size"])) if drip else None,
+        )
+
+
+def answer(site: Site, message: Message, route: Route, changes: Changes) -> Answer | None:
     """The answer to a request; None when it is a watch that may begin."""
     authorization = message.headers.get("authorization")
     if message.path not in _OPEN_PATHS and not token_accepted(site.token, authorization):
@@ -52,7 +82,8 @@ def answer(site: Site, message: Message, route: Route, *, lag: int = 0, nulls: b
         return wrong
     if route.kind == "watch":
         return _refuse_expired(site.history, int(message.query.get("resourceVersion") or 0))
-    return _list(site, message, route, route.resource, lag, nulls)
+    listed = _list(site, message, route, route.resource, changes)
+    return _zip(listed) if changes.zipped else listed
 
 
 def selector_of(message: Message) -> Selector:
@@ -113,27 +144,29 @@ def _check_options(message: Message, kind: str) -> Answer | None:
     return None
 
 
-def _list(site: Site, message: Message, route: Route, resource: ResourceType, lag: int, nulls: bool) -> Answer:
+def _list(site: Site, message: Message, route: Route, resource: ResourceType, changes: Changes) -> Answer:
     asked = message.query.get("resourceVersion", "")
     exact = message.query.get("resourceVersionMatch") == "Exact"
     history, wanted = site.history, int(asked or 0)
     with history.lock:
-        current = history.version - lag
-        if wanted > current:
+        current = history.version - changes.lag
+        if wanted > current and changes.honest:
             return status_answer(status.too_large(asked, current))
         if exact and wanted < history.oldest:
             return status_answer(status.failure(410, "The provided resource version is too old."))
         stored, version = history.objects(resource.plural, route.namespace, wanted if exact else current)
     selector = selector_of(message)
-    items = b",".join(_item(one, nulls) for one in stored if selector(one.value))
-    start = encode(
-        {
-            "kind": f"{resource.kind}List",
-            "apiVersion": resource.api_version,
-            "metadata": {"resourceVersion": str(version)},
-        }
-    )
+    found = [one for one in stored if selector(one.value)]
+    metadata: Json = {"resourceVersion": str(version)}
+    if changes.items is not None and len(found) > changes.items:
+        metadata |= {"continue": f"{version}/{changes.items}", "remainingItemCount": len(found) - changes.items}
+    start = encode({"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata})
+    items = b",".join(_item(one, changes.nulls) for one in found[: changes.items])
     return Answer(200, start[:-1] + b',"items":[' + items + b"]}\n")
+
+
+def _zip(plain: Answer) -> Answer:
+    return replace(plain, body=gzip.compress(plain.body), headers={**plain.headers, "Content-Encoding": "gzip"})
 
 
 def _item(stored: Stored, nulls: bool) -> bytes:

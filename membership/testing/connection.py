@@ -8,6 +8,7 @@ import ssl
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 _SLICE: Final = 256 * 1024
@@ -24,6 +25,14 @@ class Cut(Exception):
     def __init__(self, how: str) -> None:
         super().__init__(how)
         self.how: Final = how
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """How slowly bytes are sent: `size` at once, then a pause of `delay` seconds."""
+
+    delay: float
+    size: int
 
 
 class Connection:
@@ -122,12 +131,12 @@ class Connection:
             self.wait(None)
         return self._take(size)
 
-    def send(self, data: bytes, pace: float = 0.0) -> None:
-        """Send all of `data`; with `pace` one byte per that many seconds."""
-        if pace:
-            for index in range(len(data)):
-                self.send(data[index : index + 1])
-                self.pause(pace)
+    def send(self, data: bytes, drip: Drip | None = None) -> None:
+        """Send all of `data`, at once or by `drip`."""
+        if drip is not None:
+            for index in range(0, len(data), drip.size):
+                self.send(data[index : index + drip.size])
+                self.pause(drip.delay)
             return
         view = memoryview(data)
         while view:

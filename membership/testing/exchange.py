@@ -6,11 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from .api import Site, answer
-from .connection import Connection
+from .api import Changes, Site, answer
+from .connection import Connection, Drip
 from .faults import Fault, FaultBoard, answer_of
 from .messages import Answer, Message, Request, RequestLog, read_message
-from .objects import ResourceType
 from .routes import Route, find_route
 from .stunts import is_opening, opening_of, perform, stand_in
 from .watching import Stream
@@ -68,36 +67,28 @@ class Exchange:
         faults = self._board.take(route.kind, route.namespace, message.query.get("resourceVersion", ""))
         if "delay" in faults:
             connection.pause(float(faults["delay"].params["seconds"]))
-        pace = float(faults["drip"].params["delay"]) if "drip" in faults else 0.0
+        changes = Changes.of(faults, message)
         fault, opening = answer_of(faults.values()), None
         if fault is not None and is_opening(fault, route.kind):
             opening = fault
         elif fault is not None:
             replacement = stand_in(fault, self._site, message)
             if replacement is not None:
-                _send(connection, message, replacement, pace, settle)
+                _send(connection, message, replacement, changes.drip, settle)
                 return
             perform(fault, connection, settle)
             if fault.name == "huge-line":
                 return
-        lag = int(faults["lag"].params["rvs"]) if "lag" in faults else 0
-        real = answer(self._site, message, route, lag=lag, nulls="null-lists" in faults)
+        real = answer(self._site, message, route, changes)
         if real is not None or route.resource is None:
-            _send(connection, message, real or Answer(404, b""), pace, settle)
+            _send(connection, message, real or Answer(404, b""), changes.drip, settle)
         else:
-            self._stream(connection, message, route, route.resource, faults, opening, settle)
+            stream = Stream(self._site, self._board, connection, message, route, route.resource, faults, changes)
+            self._run(stream, connection, opening, settle)
 
-    def _stream(
-        self,
-        connection: Connection,
-        message: Message,
-        route: Route,
-        resource: ResourceType,
-        faults: dict[str, Fault],
-        opening: Fault | None,
-        settle: Callable[[int], None],
+    def _run(
+        self, stream: Stream, connection: Connection, opening: Fault | None, settle: Callable[[int], None]
     ) -> None:
-        stream = Stream(self._site, self._board, connection, message, route, resource, faults)
         with self._lock:
             self._streams[stream] = connection
         try:
@@ -111,13 +102,15 @@ class Exchange:
             self._changed()
 
 
-def _send(connection: Connection, message: Message, real: Answer, pace: float, settle: Callable[[int], None]) -> None:
+def _send(
+    connection: Connection, message: Message, real: Answer, drip: Drip | None, settle: Callable[[int], None]
+) -> None:
     settle(real.status)
     start = real.head(last=connection.last)
     if message.method == "HEAD":
         connection.send(start)
-    elif pace:
+    elif drip:
         connection.send(start)
-        connection.send(real.body, pace)
+        connection.send(real.body, drip)
     else:
         connection.send(start + real.body)

@@ -2,8 +2,8 @@
 
 A fault is matched against each request (`times` counts requests); `drop-event` and `duplicate-event` act on
 events, also of watches that are open already (`times` counts events). Of the faults that answer in the
-server's place the oldest matching one is used; `delay`, `drip`, `lag`, `null-lists` and `buffer` change the
-real answer and can be combined.
+server's place the oldest matching one is used; `delay`, `drip`, `lag`, `null-lists`, `partial-list`, `gzip` and
+`buffer` change the real answer and can be combined.
 """
 
 from __future__ import annotations
@@ -81,10 +81,29 @@ FAULTS: Final[Mapping[str, FaultKind]] = MappingProxyType(
             _WATCH,
             hold=True,
         ),
-        "drip": _row("the body byte by byte", "change", _EVERY, delay=0.001),
+        "drip": _row(
+            "the body in pieces of `size` bytes, `delay` seconds apart", "change", _EVERY, delay=0.001, size=1
+        ),
         "delay": _row("wait before answering", "change", _EVERY, seconds=1.0),
         "lag": _row(
-            "served from the state of `rvs` versions ago, as by another, slower API server", "change", _DATA, rvs=1
+            "served from the state of `rvs` versions ago, as by another, slower API server; honest=False: also to a "
+            "list that asks for a newer version, which a real one answers 504",
+            "change",
+            _DATA,
+            rvs=1,
+            honest=True,
+        ),
+        "partial-list": _row(
+            "the first `items` objects only, and a token for the rest, as if pages had been asked for",
+            "change",
+            _LIST,
+            items=1,
+        ),
+        "gzip": _row(
+            "compressed for a client that accepts it (always=True: for any), one gzip member for each flush",
+            "change",
+            _DATA,
+            always=False,
         ),
         "null-lists": _row("endpoints, ports and subsets are null in what is sent", "change", _DATA),
         "drop-event": _row("the next event is not sent", "event", _WATCH),

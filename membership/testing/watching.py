@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
 from . import status
-from .api import Site, null_lists, selector_of
+from .api import Changes, Site, null_lists, selector_of
 from .connection import Connection, Cut
 from .faults import Fault, FaultBoard
 from .history import Event, Stored, encode
@@ -37,6 +38,7 @@ class Stream:
         route: Route,
         resource: ResourceType,
         faults: Mapping[str, Fault],
+        changes: Changes,
     ) -> None:
         self.route: Final = route
         self._site = site
@@ -51,8 +53,8 @@ class Stream:
         self._opened = time.monotonic()
         self._deadline = self._opened + (seconds or random.uniform(1800, 3600))
         self._next_bookmark = self._plan_bookmark(self._opened)
-        self._pace = float(faults["drip"].params["delay"]) if "drip" in faults else 0.0
-        self._lag = int(faults["lag"].params["rvs"]) if "lag" in faults else 0
+        self._changes = changes
+        self._lag = changes.lag
         self._chunked = "buffer" not in faults
         self._held: list[bytes] | None = None if self._chunked or not faults["buffer"].params["hold"] else []
         self._ordered = False
@@ -79,9 +81,10 @@ class Stream:
 
     def head(self) -> bytes:
         """Status line and headers."""
+        zipped = ["Content-Encoding: gzip"] if self._changes.zipped else []
         if not self._chunked:
-            return head(200, JSON_TYPE, [], True)
-        return head(200, JSON_TYPE, ["Transfer-Encoding: chunked"], self._connection.last)
+            return head(200, JSON_TYPE, zipped, True)
+        return head(200, JSON_TYPE, [*zipped, "Transfer-Encoding: chunked"], self._connection.last)
 
     def run(self, opening: Callable[[Stream], bool]) -> None:
         """Stream until the end; `opening` writes first and says whether the real stream follows.
@@ -154,7 +157,7 @@ class Stream:
         return [line] * (2 if self._board.take_event("duplicate-event", self.route.namespace) else 1)
 
     def _line(self, name: str, stored: Stored) -> bytes:
-        body = encode(null_lists(stored.value)) if "null-lists" in self._faults else stored.full
+        body = encode(null_lists(stored.value)) if self._changes.nulls else stored.full
         return b'{"type":"' + name.encode() + b'","object":' + body + b"}\n"
 
     def _send_due_bookmarks(self, now: float) -> None:
@@ -195,14 +198,16 @@ class Stream:
         self._write([data])
 
     def _write(self, lines: list[bytes]) -> None:
+        if self._changes.zipped and lines:
+            lines = [gzip.compress(b"".join(lines))]
         if self._held is not None:
             self._held += lines
         elif lines:
-            self._connection.send(b"".join(map(_chunk, lines) if self._chunked else lines), self._pace)
+            self._connection.send(b"".join(map(_chunk, lines) if self._chunked else lines), self._changes.drip)
 
     def _end(self) -> None:
         if not self._chunked:
-            self._connection.send(b"".join(self._held or ()), self._pace)
+            self._connection.send(b"".join(self._held or ()), self._changes.drip)
             raise Cut("close")
         self._connection.send(_LAST_CHUNK)
 

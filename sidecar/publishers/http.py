@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from membership.errors import SettingsError
 from membership.session import Publication
+from sidecar.publishers.connections import Refusals, choose_limit, harden, make_protocol
 
 REQUEST_HEAD_LIMIT = 64 * 1024
 """Bytes of request line and headers; more is answered 400."""
@@ -25,9 +26,7 @@ def bind(host: str, port: int) -> socket.socket:
         sock = _listen(host, port)
     except OSError as error:
         raise SettingsError([f"--http: cannot listen on {host}:{port}: {error.strerror or error}"]) from error
-    # Connections inherit it. asyncio would set it, but not on sockets made with protocol 0, as these are: without it
-    # the body of an answer waits 40 ms for the delayed acknowledgement of its head (measured: benchmarks/latency.py).
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    harden(sock)
     return sock
 
 
@@ -82,9 +81,10 @@ class HttpServer:
     """Serves `app`; `put` and `close` may be called from any thread."""
 
     def __init__(self, app: ASGIApp, newest: Newest, sock: socket.socket) -> None:
+        self._refusals = Refusals(choose_limit())
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=make_protocol(self._refusals),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -126,5 +126,6 @@ class HttpServer:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._refusals.hear)
         self._looping.set()
         await self._server.serve(sockets=[self._sock])

@@ -6,7 +6,7 @@ from membership.gate import GateState
 from membership.model import Member, Snapshot
 from sidecar.health import Report
 
-_STYLE = """
+STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8886}
 .ok{color:#176b2c}.bad{color:#b3261e}
@@ -27,7 +27,7 @@ def render_page(snapshot: Snapshot, ready: Report, gate: GateState) -> str:
     rows = "".join(map(_row, snapshot.members)) or "<tr><td colspan=6>none</td></tr>"
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>members: {escape(', '.join(snapshot.services))}</title><style>{_STYLE}</style></head>
+<title>members: {escape(', '.join(snapshot.services))}</title><style>{STYLE}</style></head>
 <body><h1>{escape(', '.join(snapshot.services))}</h1>
 <p class={'ok' if ready.ok else 'bad'}><strong>{state}</strong>: {escape(verdict)}</p>
 <table><thead><tr><th>address<th>pod<th>service<th>node<th>zone<th>state</tr></thead><tbody>{rows}</tbody></table>

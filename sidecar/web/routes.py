@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +20,8 @@ from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
 from sidecar.publishers.http import Newest
 from sidecar.web.members import Members, name_list
-from sidecar.web.page import render_page
+from sidecar.web.headers import HardeningHeaders
+from sidecar.web.page import STYLE, render_page
 from sidecar.web.problems import Problem, render_problem
 
 
@@ -32,6 +34,8 @@ class View:
     gate: GateKeeper
     metrics: Metrics
     outputs: Callable[[], Sequence[PublisherStatus]]
+    files: Callable[[], Sequence[PublisherStatus]]
+    """Those of the outputs that a member reads when it starts."""
     stale_after: float
     version: str
     verdict: Callable[[], Mapping[str, object]]
@@ -54,7 +58,7 @@ def make_app(view: View) -> Starlette:
         return _probe(_ready(view), request)
 
     async def startupz(request: Request) -> Response:
-        return _probe(check_started(view.gate.state), request)
+        return _probe(check_started(view.gate.state, view.files()), request)
 
     async def metrics(request: Request) -> Response:
         return Response(view.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -84,6 +88,7 @@ def make_app(view: View) -> Starlette:
             Route("/version", version),
         ],
         exception_handlers={HTTPException: refuse},
+        middleware=[Middleware(HardeningHeaders, styles=(STYLE,))],
     )
     app.router.redirect_slashes = False  # a path that is not in the table does not exist
     return app
@@ -98,7 +103,7 @@ def _ready(view: View) -> Report:
 
 def _probe(report: Report, request: Request) -> Response:
     verbose = "verbose" in request.query_params
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    headers = {"Cache-Control": "no-cache"}
     return Response(report.text(verbose=verbose), 200 if report.ok else 503, headers, "text/plain")
 
 

@@ -18,6 +18,9 @@ _FIGURES = pytest.StashKey[MutableMapping[str, str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_FIGURES] = {}
+    config.addinivalue_line(
+        "markers", "quick: what `make test-e2e` runs, five minutes at most; the others take an hour"
+    )
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -75,9 +78,3 @@ def stage(world: World, folder: Path, request: pytest.FixtureRequest) -> Iterato
 def discovery_jar() -> Path:
     """examples/hazelcast-discovery, built."""
     return build("hazelcast-discovery")
-
-
-@pytest.fixture(scope="session")
-def scheme_jar() -> Path:
-    """examples/carbon-membership-scheme, built."""
-    return build("carbon-membership-scheme")

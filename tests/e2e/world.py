@@ -31,7 +31,7 @@ from tests.running import clean_environ
 PORT = 4000
 LIMIT = 60.0
 """Seconds for what is prompt on a quiet machine; what is promised has a number of its own."""
-_RULES = [{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]
+RULES = [{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]}]
 
 
 class Server(Protocol):
@@ -144,7 +144,7 @@ class Stage:
         self._exit = contextlib.ExitStack()
         cluster.create_namespace(world.plane, namespace)
         cluster.create_service_account(world.plane, namespace, self.account)
-        cluster.grant(world.plane, namespace, self.account, _RULES)
+        cluster.grant(world.plane, namespace, self.account, RULES)
         cluster.create_service(world.plane, namespace, "is", selector={"app": "is"}, ports={"hazelcast": PORT})
 
     def __enter__(self) -> Self:

@@ -1,11 +1,17 @@
 """Tokens and authorities that are replaced under a running sidecar, as a kubelet replaces them."""
 
 import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from testbed import cluster
 from testbed.authority import Authority
 from testbed.rest import RequestFailed, RestClient
 from tests.real.world import LIMIT, Place, eventually, total
+from tests.running import Sidecar
 
 SHORT = ("--stale-after", "3s")
 """A quiet stream is then opened anew every 2 to 2.5 s, with the token of that moment."""
@@ -45,6 +51,49 @@ def test_tokens_expire_and_are_rotated(place: Place) -> None:
     late.follows(["10.1.0.5", "10.1.0.6"], 30)
     eventually(lambda: late.get("/readyz").status, 200, LIMIT)
     assert total(late, "membership_generation") == 2
+
+
+@dataclass
+class Deleted:
+    """A sidecar whose service account was deleted: TokenReview refuses its token, whatever its date says."""
+
+    place: Place
+    sidecar: Sidecar
+    gone: bool = False
+
+
+@pytest.fixture(scope="session")
+def deleted(make_place: Callable[..., Place]) -> Deleted:
+    place = make_place("t-deleted-account")
+    place.service()
+    place.pod("is-0", "10.1.0.5")
+    place.wait_addresses(["10.1.0.5"])
+    return Deleted(place, place.sidecar(*SHORT))
+
+
+def test_a_token_is_revoked(deleted: Deleted) -> None:
+    """The beginning: the server remembers a token that it has accepted for 10 s."""
+    place = deleted.place
+    place.plane.request("DELETE", f"/api/v1/namespaces/{place.namespace}/serviceaccounts/{place.account}")
+    deleted.gone = True
+    assert deleted.sidecar.addresses() == ["10.1.0.5"]
+
+
+@pytest.mark.last
+def test_a_revoked_token_is_told_and_replaced(deleted: Deleted) -> None:
+    """F10: 401 from then on; the list stays and gets old, and a new account's token heals it without a restart."""
+    assert deleted.gone, "the beginning has failed"
+    place, sidecar = deleted.place, deleted.sidecar
+    eventually(lambda: sidecar.get("/readyz").status, 503, 30)
+    assert "401" in sidecar.get("/readyz?verbose").text
+    assert sidecar.addresses() == ["10.1.0.5"], "an error empties nothing"
+    assert sidecar.count(" 401 ") == 1
+    cluster.create_service_account(place.plane, place.namespace, place.account)
+    place.mount_token()
+    place.pod("is-1", "10.1.0.6")
+    sidecar.follows(["10.1.0.5", "10.1.0.6"], 45)
+    assert sidecar.members()["generation"] == 2
+    eventually(lambda: sidecar.get("/readyz").status, 200, LIMIT)
 
 
 def test_a_new_authority(lone_place: Place) -> None:

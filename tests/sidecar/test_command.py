@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from membership.testing import FakeKube
-from tests.running import Command, clean_environ, pods, silent_listener, stop_limit, until
+from tests.running import STOP_LIMIT, Command, clean_environ, pods, silent_listener, until
 
 ONE_SHOT = ("list", "render", "explain", "check", "watch")
 LINES = ["10.244.0.5:4000", "10.244.0.6:4000"]
@@ -322,7 +322,7 @@ def test_wait_is_ended_by_a_signal_within_a_second(kube: FakeKube) -> None:
     with begin("wait", kube) as command:
         command.wait_log("waiting")
         code, took = command.stop()
-        assert code != 1 and took < stop_limit() and "Traceback" not in command.log
+        assert code != 1 and took < STOP_LIMIT and "Traceback" not in command.log
 
 
 # -- check

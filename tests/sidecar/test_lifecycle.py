@@ -21,9 +21,8 @@ from tests.running import (
     Sidecar,
     clean_environ,
     pods,
-    refused_port,
     silent_listener,
-    stop_limit,
+    STOP_LIMIT,
     until,
 )
 
@@ -39,11 +38,11 @@ def leaves(sidecar: Sidecar, number: Signals = SIGTERM) -> None:
     """0, within a second, and nothing to be ashamed of in the log."""
     code, took = sidecar.stop(number)
     assert code == 0, sidecar.log
-    assert took < stop_limit(), f"{took:.2f} s"
+    assert took < STOP_LIMIT, f"{took:.2f} s"
     assert "Traceback" not in sidecar.log and sidecar.out == []
 
 
-# -- the end, in every state
+# -- the end, whatever we do; what the API server may do meanwhile is in tests/faults/test_stop.py
 
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT])
@@ -54,62 +53,6 @@ def test_while_all_is_well(kube: FakeKube, tmp_path: Path, number: Signals) -> N
         kube.wait_for_watch()
         leaves(sidecar, number)
         until(lambda: kube.watches == 0, what="the end of the stream")
-
-
-def test_while_no_api_server_is_there() -> None:
-    with refused_port() as port, Sidecar(f"http://{HOST}:{port}") as sidecar:
-        sidecar.wait_log("refused")
-        leaves(sidecar)
-
-
-def test_while_a_connection_never_comes_about() -> None:
-    with silent_listener() as server, Sidecar(server) as sidecar:
-        assert sidecar.get("/livez").status == 200
-        leaves(sidecar)
-
-
-def test_while_a_tls_handshake_hangs() -> None:
-    with socket.create_server((HOST, 0)) as listener:
-        with Sidecar(f"https://{HOST}:{listener.getsockname()[1]}") as sidecar:
-            peer, _ = listener.accept()
-            with peer:
-                assert peer.recv(100)  # the client's hello
-                leaves(sidecar)
-
-
-@pytest.mark.parametrize("on", ["list", "watch"])
-def test_while_a_request_hangs(kube: FakeKube, on: str) -> None:
-    fault = kube.fault("hang", on=on)
-    with Sidecar(kube, services="wso2/is,apps/a,other/b") as sidecar:
-        until(lambda: fault.hits >= 3, 10, "the requests")
-        leaves(sidecar)
-
-
-def test_while_a_list_drips(kube: FakeKube) -> None:
-    fault = kube.fault("drip", on="list", delay=0.05)
-    with Sidecar(kube) as sidecar:
-        until(lambda: fault.hits, 10, "the request")
-        assert sidecar.get("/members").status == 503
-        leaves(sidecar)
-
-
-@pytest.mark.parametrize("wait", ["silent", "stall"])
-def test_while_a_watch_is_a_black_hole(kube: FakeKube, wait: str) -> None:
-    if wait == "silent":
-        kube.fault("silent")
-    with Sidecar(kube) as sidecar:
-        sidecar.synced()
-        kube.wait_for_watch()
-        if wait == "stall":
-            kube.stall()
-        leaves(sidecar)
-
-
-def test_while_it_backs_off(kube: FakeKube) -> None:
-    kube.fault("status", on="list", code=429, retry_after=60)
-    with Sidecar(kube) as sidecar:
-        sidecar.wait_log("429")
-        leaves(sidecar)
 
 
 def test_while_clients_wait(kube: FakeKube) -> None:

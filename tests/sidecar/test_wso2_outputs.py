@@ -63,6 +63,17 @@ def test_a_broken_source_is_a_failure_that_is_told_until_it_is_mended(kube: Fake
         assert sidecar.get("/readyz?verbose").text.count("[!]output") == 0
 
 
+def test_a_tree_without_staging_is_warned_of(kube: FakeKube, tmp_path: Path) -> None:
+    source, tree = tmp_path / "deployment.toml", tmp_path / "tree"
+    source.write_text(TOML_IS_5_11)
+    flags = ("--product", "is-5.11", "--self-ip", "10.244.0.5", "--out", f"product:{source}:{tree}/")
+    with Sidecar(kube, *flags) as sidecar:
+        assert sidecar.synced().count("no --staging") == 1
+    (tmp_path / "staging").mkdir()
+    with Sidecar(kube, *flags, "--staging", f"{tmp_path}/staging") as sidecar:
+        assert sidecar.synced().count("no --staging") == 0
+
+
 def test_a_source_that_does_not_exist_is_2(kube: FakeKube, tmp_path: Path) -> None:
     out = f"axis2-xml:{tmp_path}/none.xml:{tmp_path}/x.xml"
     process = Process("membership-sidecar", ["--services", "wso2/is", "--server", kube.url, "--out", out])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import select
 import socket
@@ -744,10 +745,40 @@ def check_buffer(kube: FakeKube, client: Client) -> None:
 
 
 def check_drip(kube: FakeKube, client: Client) -> None:
-    kube.fault("drip", delay=0.00001)
+    kube.fault("drip", delay=0.00001, size=7)
     assert client.list()["kind"] == "EndpointSliceList"
     watch = client.watch(resourceVersion="")
     assert watch.event()["type"] == "ADDED"
+    kube.clear_faults()
+    kube.fault("drip", delay=0.05, size=400)
+    began = time.monotonic()
+    pieces = len(client.get(SLICES).data) // 400
+    assert 0.05 * pieces <= time.monotonic() - began < 2.0
+
+
+def check_partial_list(kube: FakeKube, client: Client) -> None:
+    kube.set_service(NAMESPACE, "is", pods(3), per_slice=1)
+    kube.fault("partial-list")
+    answer = client.list()
+    assert len(answer["items"]) == 1 and answer["metadata"]["continue"]
+    assert "continue" not in client.list(ENDPOINTS)["metadata"], "all there is"
+
+
+def check_gzip(kube: FakeKube, client: Client) -> None:
+    fault = kube.fault("gzip")
+    assert "Content-Encoding" not in client.get(SLICES).headers
+    accepting = {"Accept-Encoding": "gzip"}
+    answer = client.get(SLICES, headers=accepting)
+    assert answer.headers["Content-Encoding"] == "gzip" and answer.json()["items"]
+    watch = Watch(client.get(SLICES, {"watch": "1"}, headers=accepting, preload_content=False, decode_content=False))
+    kube.set_service(NAMESPACE, "is", pods(3))
+    first = watch.answer.read1(65536)
+    kube.set_service(NAMESPACE, "is", pods(4))
+    members = [gzip.decompress(part) for part in (first, watch.answer.read1(65536))]
+    assert all(part.startswith(b'{"type":') for part in members), "each flush is a member of its own"
+    fault.clear()
+    kube.fault("gzip", always=True)
+    assert client.get(SLICES).headers["Content-Encoding"] == "gzip"
 
 
 def check_drop_event(kube: FakeKube, client: Client) -> None:
@@ -790,6 +821,7 @@ def check_lag(kube: FakeKube, client: Client) -> None:
     listed = client.list()
     assert listed["metadata"]["resourceVersion"] == str(before) and len(listed["items"][0]["endpoints"]) == 2
     assert client.get(SLICES, {"resourceVersion": kube.resource_version}).status == 504
+    kube.fault("lag", times=1, rvs=behind, honest=False)
     watch = client.watch(resourceVersion=str(before))
     assert watch.silent(0.1)
     for _ in range(behind):

@@ -9,7 +9,7 @@ from itertools import count
 
 import pytest
 
-from membership.gate import Gate, GateRules
+from membership.gate import BOOT_WINDOW, Gate, GateRules
 from membership.model import Member, Snapshot
 
 OWN, OTHER, THIRD = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -247,3 +247,66 @@ def test_next_change_never_lies_in_the_past(rules: GateRules) -> None:
     assert not made.state(now).open
     due = made.next_change(now)
     assert due is None or due > now
+
+
+ALONE = GateRules(expect=1, stable=2.0, self_ip=OWN)
+OPENED = (0.0, snapshot(OWN)), (2.5, snapshot(OWN))
+"""A gate for one, open since second 2 or a little later."""
+
+
+@pytest.mark.parametrize("at", (2.6, 30.0, BOOT_WINDOW))
+def test_a_second_address_while_the_server_boots_is_warned_of(at: float) -> None:
+    made = gate(*OPENED, (at, snapshot(OWN, OTHER)), rules=ALONE)
+    state = made.state(START + at)
+    assert state.open and not state.timed_out
+    assert OWN in state.warning and OTHER in state.warning and "expect is 1" in state.warning
+    made.observe(snapshot(OWN), START + at + 1)
+    assert made.state(START + at + 1).warning == state.warning, "what happened has happened"
+
+
+def test_two_addresses_at_the_opening_for_one_are_warned_of() -> None:
+    both = snapshot(OWN, OTHER)
+    assert gate((0, both), (2.5, both), (2.6, both), rules=ALONE).state(START + 2.6).warning
+
+
+NO_TRAP = {
+    "it came when the server must have started": (ALONE, ((BOOT_WINDOW + 2.6, snapshot(OWN, OTHER)),)),
+    "the own member serves: OrderedReady": (ALONE, ((30, snapshot(member(OWN, serving=True), OTHER)),)),
+    "the own member served before it came": (
+        ALONE,
+        ((30, snapshot(member(OWN, serving=True))), (40, snapshot(OWN, OTHER))),
+    ),
+    "one address instead of another": (ALONE, ((30, snapshot(OTHER)),)),
+    "one address of two Services": (ALONE, ((30, snapshot(OWN, member(OWN, service="am"))),)),
+}
+
+
+@pytest.mark.parametrize(("rules", "seen"), NO_TRAP.values(), ids=NO_TRAP)
+def test_no_warning(rules: GateRules, seen: tuple[tuple[float, Snapshot], ...]) -> None:
+    made = gate(*OPENED, *seen, rules=rules)
+    assert not made.state(START + seen[-1][0]).warning
+
+
+def test_no_warning_where_there_is_a_cluster_to_join_or_as_many_as_expected() -> None:
+    serving = snapshot(OWN, member(OTHER, serving=True))
+    joined = gate((0, serving), (1, snapshot(OWN, OTHER, THIRD)), rules=ALONE)
+    assert not joined.state(START + 1).warning
+    both = snapshot(OWN, OTHER)
+    assert not gate((0, both), (2.5, both), (3, both)).state(START + 3).warning
+    assert gate((0, both), (2.5, both), (3, snapshot(OWN, OTHER, THIRD))).state(START + 3).warning
+
+
+def test_it_names_the_list_that_opened_it() -> None:
+    """What a member reads when it starts must be this list or a newer one, and may be in a file still to be written."""
+    assert gate((1, snapshot(OWN, OTHER))).state(START + 2).generation == 0
+    shut = gate((1, replace(snapshot(OWN, OTHER), generation=3)), (4, replace(snapshot(OWN), generation=4)))
+    assert shut.state(START + 5).generation == 3, "the second list came after the first had opened it"
+    timed = gate((1, replace(snapshot(OWN), generation=2)))
+    assert timed.state(START + 200).generation == 2
+
+
+def test_an_open_gate_is_overdue_when_its_time_is_up_and_start_was_chosen() -> None:
+    opened = (1, snapshot(OWN, OTHER)), (4, snapshot(OWN, OTHER))
+    assert not gate(*opened).state(START + 119.9).overdue
+    assert gate(*opened).state(START + 120).overdue
+    assert not gate(*opened, rules=FAIL).state(START + 120).overdue

@@ -508,3 +508,9 @@ def test_fields_of_a_verdict() -> None:
     assert list(fields) == ["verdict", "reason", "halves", "missing", "unexpected", "unknown", "views"]
     assert fields["unexpected"] == ({"address": at("b"), "since_seconds": 42.0},)
     assert Unexpected(at("b"), 42.0) == judge("A", sees("a", "ab"), gone={"b": 42}).unexpected[0]
+
+
+@pytest.mark.parametrize("states", [("silent", "joining"), ("joining", "silent")])
+def test_of_two_views_of_a_member_the_one_that_tells_more_counts(states: tuple[State, State]) -> None:
+    views = [View(at("d"), state, why="why") for state in states]
+    assert judge("AD", sees("a", "a"), *views).missing == ()

@@ -99,6 +99,7 @@ NO_LISTS = {
     "no metadata": b'{"kind":"EndpointSliceList","items":[]}',
     "no resourceVersion": b'{"kind":"EndpointSliceList","metadata":{},"items":[]}',
     "an empty resourceVersion": b'{"kind":"EndpointSliceList","metadata":{"resourceVersion":""},"items":[]}',
+    "a first page": b'{"kind":"EndpointSliceList","metadata":{"resourceVersion":"1","continue":"x"},"items":[]}',
     "no kind": b'{"metadata":{"resourceVersion":"1"},"items":[]}',
     "one object": json.dumps(slice_json()).encode(),
     "a list of another kind": list_json([], "Pod"),

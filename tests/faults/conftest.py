@@ -1,0 +1,33 @@
+"""Fixtures of the fault tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from membership import reflector
+from membership.testing import FakeKube
+from tests.faults.stage import Machine
+from tests.running import pods
+
+
+@pytest.fixture
+def kube() -> Iterator[FakeKube]:
+    """An API server with the Service `wso2/is` of two pods."""
+    with FakeKube() as server:
+        server.set_service("wso2", "is", pods(2))
+        yield server
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine whose clock and resolver can be broken, for one sidecar."""
+    folder = tmp_path / "machine"
+    folder.mkdir()
+    return Machine(folder)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again after a refusal in half a second instead of half a minute; for the library in this process."""
+    monkeypatch.setattr(reflector, "SLOW", (0.4, 0.8))

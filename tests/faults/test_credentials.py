@@ -1,0 +1,126 @@
+"""F10, F11 and F17: tokens, the clock that must not matter to them, and permissions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from membership import Membership, Unauthorized
+from membership.testing import FakeKube
+from tests.faults.stage import FOUR, THREE, TWO, Machine, following, heals, kept, server_of, unhurried
+from tests.running import Command, Sidecar, clean_environ, pods, until
+
+
+def test_f10_token_rotated(kube: FakeKube, tmp_path: Path) -> None:
+    """F10, 401: the token is read for each request; refused, once more at once, then with backoff."""
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    kube.token = "first-token"
+    with following(kube, "--token-file", str(token)) as sidecar:
+        kube.token = "second-token"
+        token.write_text("second-token")
+        kube.cut_watches("eof")
+        kube.wait_for_watch()
+        assert kube.tokens_seen[-1] == "Bearer second-token"
+        assert sidecar.metric("membership_requests_total", code="401") is None
+        # The server is first this time: what it refuses is kept until the file has the new one.
+        kube.token = "third-token"
+        kube.cut_watches()
+        sidecar.wait_log("401.*watch endpointslices")
+        kept(sidecar)
+        assert (
+            sidecar.metric("membership_requests_total", code="401") or 0
+        ) >= 2, "once more at once, before it is told"
+        token.write_text("third-token")
+        heals(kube, sidecar, 15)
+        assert sidecar.count("401") == 1
+        assert not any(word in sidecar.log for word in ("first-token", "second-token", "third-token"))
+
+
+def test_f11_clock_step(kube: FakeKube, machine: Machine, tmp_path: Path) -> None:
+    """F11, the wall clock is set back or on: nothing is timed by it, neither credentials nor ages nor retries."""
+    token = tmp_path / "token"
+    token.write_text("token")
+    flags = ("--token-file", str(token), "--stale-after", "1s", "--log-level", "debug")
+    with following(kube, *flags, environ=machine.environ) as sidecar:
+        began = _year(sidecar.records()[-1]["time"])
+        for step, (hours, wanted) in enumerate(((-30_000, THREE), (30_000, FOUR))):
+            machine.step_clock(hours * 3600)
+            kube.token = f"token-{step}"
+            token.write_text(kube.token)
+            kube.cut_watches("eof")
+            kube.set_service("wso2", "is", pods(len(wanted)))
+            sidecar.follows(wanted)
+            answer = sidecar.members()
+            assert not answer["stale"] and 0 <= answer["age_seconds"] < 1
+            assert sidecar.get("/readyz").status == 200
+            assert abs(_year(sidecar.records()[-1]["time"]) - began) >= 3, "the clock was stepped"
+        kube.stall()
+        machine.step_clock(0)
+        until(lambda: sidecar.get("/readyz").status == 503, what="staleness, in spite of the clock")
+        assert 1 < sidecar.members()["age_seconds"] < 5
+        kube.resume()
+        until(lambda: sidecar.get("/readyz").status == 200, 10, "readiness")
+    unhurried(kube)
+
+
+def _year(time: str) -> int:
+    return int(time[:4])
+
+
+def test_f17_permissions_lost(kube: FakeKube) -> None:
+    """F17, 403: say verb, resource and namespace in log, /readyz and exit code; ask again slowly; keep the list."""
+    with following(kube, "--stale-after", "1s", "--poll-interval", "300ms") as sidecar:
+        kube.deny("*", "*")
+        kube.cut_watches("eof")
+        line = sidecar.wait_log("cannot list resource", 15)
+        for word in ("list", "endpointslices", "wso2", kube.url):
+            assert word in line
+        until(lambda: sidecar.get("/readyz").status == 503, what="a stale list")
+        assert "cannot list resource" in sidecar.get("/readyz").text
+        kept(sidecar)
+        refused = sidecar.metric("membership_requests_total", code="403")
+        command = Command("list", "--server", kube.url, "--services", "wso2/is", environ=clean_environ())
+        assert command.result() == 4 and "cannot list resource" in command.log
+        assert sidecar.metric("membership_requests_total", code="403") == refused, "the next try is 30 s away"
+        assert sidecar.count("cannot list resource") == 1
+    unhurried(kube)
+
+
+def test_a_token_file_that_vanishes_is_told_and_heals(kube: FakeKube, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token")
+    kube.token = "a-token"
+    with Sidecar(kube, "--token-file", str(token)) as sidecar:
+        sidecar.synced()
+        kube.wait_for_watch()
+        token.unlink()
+        kube.cut_watches()
+        sidecar.wait_log(re.escape(str(token)))
+        assert sidecar.addresses() == TWO
+        token.write_text("a-token")
+        kube.set_service("wso2", "is", pods(3))
+        sidecar.follows(THREE, 10)
+
+
+def test_secrets_are_in_no_log_and_no_text(kube: FakeKube, tmp_path: Path) -> None:
+    kube.token = "right"
+    for environ in (
+        {"KUBERNETES_API_SERVER_TOKEN": "s3cr3t-token"},
+        {"KUBERNETES_API_SERVER_USERNAME": "user", "KUBERNETES_API_SERVER_PASSWORD": "s3cr3t-password"},
+    ):
+        with Sidecar(kube, "--log-level", "debug", environ=clean_environ(**environ)) as sidecar:
+            sidecar.wait_log("401")
+            shown = [sidecar.get(path).text for path in ("/", "/readyz?verbose", "/explain", "/metrics", "/members")]
+            assert sidecar.stop()[0] == 0
+            assert "s3cr3t" not in sidecar.log + "".join(shown) and "czNjcjN0" not in sidecar.log
+        command = Command("check", "--server", kube.url, "--services", "wso2/is", environ=clean_environ(**environ))
+        assert command.result() == 4 and "s3cr3t" not in command.log + command.output
+    for server in (server_of(kube, token="s3cr3t"), server_of(kube, username="user", password="s3cr3t")):
+        assert "s3cr3t" not in repr(server) + str(server) + repr(server.credentials)
+        with Membership(server, ["wso2/is"]) as membership:
+            with pytest.raises(Unauthorized) as caught:
+                membership.wait(0, 5, refusal_is_final=True)
+            assert "s3cr3t" not in repr(membership) + repr(caught.value) + str(caught.value) + repr(membership.status())
