@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from membership.settings import IGNORED, PASSWORD, TOKEN, USERNAME
+from membership.settings import SETTINGS as SHARED
 from sidecar.settings import SETTINGS
 
 PAGE = Path(__file__).parent / "settings.md"
@@ -23,6 +24,7 @@ def render() -> str:
         variables = ", ".join(f"`{name}`" for name in setting.variables)
         default = f"`{setting.default}`" if setting.default else ""
         lines.append(f"| `--{setting.flag}` | {variables} | {default} | {setting.help} |")
+    daemon = ", ".join(f"`--{setting.flag}`" for setting in SETTINGS if setting not in SHARED)
     lines += [
         "",
         f"Secrets come in variables only: `{TOKEN}` (a literal bearer token), `{USERNAME}` and `{PASSWORD}` "
@@ -30,8 +32,7 @@ def render() -> str:
         f"Accepted and ignored, with a warning: {', '.join(f'`{name}`' for name in IGNORED)}; names are never resolved "
         "to find members.",
         "",
-        "The `membership` subcommands take the same settings, without those of the daemon: `--http`, `--out`, "
-        "`--staging`, `--on-change`, `--on-change-timeout`, `--state`.",
+        f"The `membership` subcommands take the same settings, without those of the daemon: {daemon}.",
         "",
     ]
     return "\n".join(lines)

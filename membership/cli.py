@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from enum import IntEnum
 from typing import Any
 
@@ -23,12 +23,13 @@ from membership.hazelcast import client_cluster
 from membership.model import Snapshot
 from membership.preflight import check_access
 from membership.outputs import STDOUT, Output, Request, make_output
-from membership.render import SERVED, render_served
+from membership.render import FORMATS, SERVED, Setup, render_served
 from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
 from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
 from membership.settings import EPILOG, SETTINGS, Settings, environment, read, read_product
+from membership.static import Name, find_own, list_names, parse_names
 from membership.verification import CONFIRM, Verification, VerifyRules
 from membership.verify import Verdict, confirmed
 
@@ -38,6 +39,19 @@ PROGRESS_INTERVAL = 5.0
 
 TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
 FORMAT = Setting("format", f"One of {', '.join(SERVED)}.", "lines", metavar="FORMAT", choices=SERVED)
+NAMES = Setting(
+    "names",
+    "Instead of --services: the members' host names, separated by commas, each with :PORT where that is not --port. "
+    "They are written as they are and never resolved here, and no API server is asked.",
+    metavar="HOSTS",
+)
+SELF_NAME = Setting(
+    "self-name",
+    "With --names: the own one, or its first label, which in a pod of a StatefulSet is the pod's name. It is written "
+    "in place of --self-ip, for members must call themselves as the list does.",
+    wso2=("POD_NAME", "HOSTNAME"),
+    metavar="HOST",
+)
 REPORT_FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT", choices=("text", "json"))
 
 
@@ -81,14 +95,22 @@ def _subcommand(
             reader.refuse(unknown)
             reader.duration("timeout")
             for setting in extra:
-                reader.word(setting.flag)
+                if setting.choices:
+                    reader.word(setting.flag)
+            names = _read_names(reader) if NAMES in extra else None
             profile = read_product(reader)
             values = {key: value for key, value in given.items() if key not in flags}
             outputs: tuple[Output, ...] = ()
             if request is not None:
                 output = make_output(request(**values), profile, reader.problems)
                 values, outputs = {"output": output}, (output,) if output else ()
-            settings = read(reader, environ, outputs)
+            settings = read(
+                reader,
+                environ,
+                outputs,
+                check=lambda setup: _check_names(names or (), setup),
+                offline=names is not None,
+            )
             _log(settings)
             return function(reader, settings, **values)
 
@@ -152,6 +174,8 @@ def wait(reader: Reader, settings: Settings) -> int:
 
 @_subcommand(
     "render",
+    NAMES,
+    SELF_NAME,
     arguments=(
         click.argument("format", metavar="FORMAT"),
         click.argument("source_file", metavar="[SOURCE]", required=False),
@@ -169,11 +193,20 @@ def wait(reader: Reader, settings: Settings) -> int:
 def render(reader: Reader, settings: Settings, output: Output) -> int:
     """Print the list in one format, or write it to a file. Ends with 3 where there is nothing to write.
 
+    The list is that of --services, or with --names the host names that are given, and nobody is asked.
+
     FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template; or product,
     the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2 template.
     """
-    with _membership(settings) as membership:
-        content = output.render(_first_list(membership, reader), settings.setup)
+    names = reader.parse("names", parse_names, None)
+    if names is None:
+        with _membership(settings) as membership:
+            snapshot, setup = _first_list(membership, reader), settings.setup
+    else:
+        snapshot, setup = _list_names(names, reader.text("self-name"), settings.setup)
+        if setup.self_ip is None and FORMATS[output.format].names_self:
+            _say("warning: the own name is not written, for --self-name is none of --names: members may not merge")
+    content = output.render(snapshot, setup)
     if content is None:
         _say("nothing to write: the list has no address, and an empty one would make members start alone")
         return Exit.TIMED_OUT
@@ -268,6 +301,32 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None  # nobody reads it any more: do not flush it at exit
         return Exit.DONE
+
+
+def _read_names(reader: Reader) -> tuple[Name, ...] | None:
+    """None where the list is to come from the API server. A wrong one is noted, and is still one."""
+    if reader.text("names") is None:
+        return None
+    if reader.is_flag("names") and reader.is_flag("services"):
+        reader.problems.append("--names: --services is given as well; there can be one list only")
+    nothing: tuple[Name, ...] = ()
+    return reader.parse("names", parse_names, nothing)
+
+
+def _check_names(names: Sequence[Name], setup: Setup) -> list[str]:
+    if isinstance(setup.port, int) or all(name.port is not None for name in names):
+        return []
+    return [f"--names: --port is the name {setup.port!r}, which no slice is asked for; give a number"]
+
+
+def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[Snapshot, Setup]:
+    """The list of these names, and a setup in which the own name stands for the own address."""
+    if len(names) == 1:
+        _say("warning: one name alone: of a name with several addresses Hazelcast takes one, so name each member")
+    found = None if own is None else find_own(names, own)
+    snapshot = list_names(names, setup.port if isinstance(setup.port, int) else None)
+    port = setup.port if found is None or found.port is None else found.port
+    return snapshot, replace(setup, self_ip=None if found is None else found.host, port=port)
 
 
 def _membership(settings: Settings) -> Membership:

@@ -1,15 +1,12 @@
 """Hazelcast members, asked for their own view: by REST on the member port, else by the Hazelcast client.
 
-The only file that talks to Hazelcast. `/hazelcast/health/ready` is asked first, for only a ready member's list counts;
-then `/hazelcast/rest/cluster`, JSON from 4.x and 5.x, text from 3.12. What comes back is measured in
-shared/hazelcast.md, section 2.
+What is said on a connection is in hazelcast_rest.py and hazelcast_probe.py; here is who is asked, and when.
 
 A member with REST off closes the connection without an HTTP answer, and some versions log a stack trace each time: it
 is asked a second time, then only every few minutes, or when its pod is another one.
 """
 
 import importlib.util
-import re
 import subprocess
 import sys
 import threading
@@ -19,43 +16,24 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from membership.errors import ApiError, BadAnswer, Silent, Unreachable
-from membership.transport import Address, Exchange, Interrupt
-from membership.verify import State, Target, View, endpoint_of
+from membership.errors import BadAnswer
+from membership.hazelcast_rest import ask_rest
+from membership.transport import Interrupt
+from membership.verify import Target, View
 
-READY, CLUSTER = "/hazelcast/health/ready", "/hazelcast/rest/cluster"
-CONNECT_TIMEOUT = 1.0
-REST_LIMIT = 3.0
-"""Seconds for both questions to one member; a live member answers within milliseconds."""
 ROUND_LIMIT = 5.0
 """Seconds for all members by REST together."""
 CLIENT_LIMIT = 8.0
 """Seconds until a client process is killed. On a member that is joining the client hangs, whatever its timeouts say."""
 CLIENT_INTERVAL = 30.0
 """Seconds between rounds while the client is in use: each costs a process here and log lines there."""
-SIZE_LIMIT = 2**20
-"""Bytes of an answer: some 6000 members."""
 AGAIN_AFTER = 300.0
 """Seconds until a member with REST off is asked by REST again."""
 AT_ONCE = 16
 CLIENTS_AT_ONCE = 2
 """A client process takes 27 MiB."""
 
-_OFF = "REST off: it closes the connection without an answer (REST, or its group {}, is not enabled)"
 _NO_TIME = "no answer in time"
-_TEXT_HEAD = re.compile(r"Members \{size:(\d+), ver:\d+\} \[")
-_TEXT_MEMBER = re.compile(r"^\s*Member \[([^\]\s]+)\]:(\d+) - (\S+?)( this)?( lite)?\s*$", re.MULTILINE)
-
-
-class _Member(msgspec.Struct):
-    address: str
-    localMember: bool = False
-    uuid: str | None = None
-    memberVersion: str | None = None
-
-
-class _Cluster(msgspec.Struct):
-    members: list[_Member]
 
 
 class _Probe(msgspec.Struct):
@@ -179,40 +157,6 @@ def client_cluster(cluster_name: str | None, version: tuple[int, int] | None) ->
     return cluster_name if version is None or version >= (4, 0) else None
 
 
-def ask_rest(target: Target, interrupt: Interrupt) -> View:
-    """One member's view by REST, within REST_LIMIT seconds; tripping `interrupt` ends it sooner."""
-    deadline = time.monotonic() + REST_LIMIT
-    for path, group in ((READY, "HEALTH_CHECK"), (CLUSTER, "CLUSTER_READ")):
-        exchange = Exchange(Address(target.host, target.port), interrupt)
-        try:
-            exchange.request("GET", path, {"Connection": "close"}, None, deadline)
-            status, body = exchange.response.status, exchange.read_all(deadline, SIZE_LIMIT)
-            if path == READY and status == 503:
-                return View(target.name, "joining", why="it is joining: not ready by its own word")
-            if status != 200:
-                raise BadAnswer(f"answers {status} to {path}: is this Hazelcast's member port?")
-            if path == CLUSTER:
-                return read_cluster(target.name, body)
-        except ApiError as error:
-            state, why = _explain(error, exchange, group)
-            return View(target.name, state, why=why)
-        finally:
-            exchange.close()
-    raise AssertionError("the last path returns")
-
-
-def read_cluster(asked: str, body: bytes) -> View:
-    """The answer of /hazelcast/rest/cluster. Raises BadAnswer where it is not what a member says."""
-    members = _read_json(body) if body.lstrip()[:1] == b"{" else _read_text(body)
-    if not members:
-        raise BadAnswer(f"{CLUSTER} names no members")
-    own = next((member for member in members if member.localMember), None)
-    if own is None:
-        return View(asked, "ready", tuple(member.address for member in members))
-    names = tuple(member.address for member in members)
-    return View(asked, "ready", names, own.address, uuid=own.uuid, version=own.memberVersion)
-
-
 def read_probe(view: View, output: bytes) -> View:
     """The line that the client process printed."""
     lines = output.splitlines()
@@ -224,47 +168,6 @@ def read_probe(view: View, output: bytes) -> View:
     return replace(
         view, state="ready", members=tuple(probe.members), own=probe.own, uuid=probe.uuid, version=probe.version
     )
-
-
-def _read_json(body: bytes) -> list[_Member]:
-    try:
-        members = msgspec.json.decode(body, type=_Cluster).members
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadAnswer(f"{CLUSTER} answers what is no member list: {error}") from error
-    return [_normalise(member) for member in members]
-
-
-def _normalise(member: _Member) -> _Member:
-    """`[10.0.0.1]:4000`, as Hazelcast writes IPv4 too, as `10.0.0.1:4000`."""
-    match = re.fullmatch(r"\[([^\]\s]+)\]:(\d{1,5})", member.address)
-    if match is None:
-        raise BadAnswer(f"{CLUSTER} names {member.address[:60]!r}, which is no address")
-    return msgspec.structs.replace(member, address=endpoint_of(match[1], int(match[2])))
-
-
-def _read_text(body: bytes) -> list[_Member]:
-    text = body.decode("utf-8", "replace")
-    head = _TEXT_HEAD.search(text)
-    if head is None:
-        raise BadAnswer(f"{CLUSTER} answers what is no member list: {text[:60]!r}")
-    members = [
-        _Member(endpoint_of(host, int(port)), bool(this), uuid)
-        for host, port, uuid, this, _ in _TEXT_MEMBER.findall(text)
-    ]
-    if len(members) != int(head[1]):
-        raise BadAnswer(f"{CLUSTER} says it has {head[1]} members and names {len(members)}")
-    return members
-
-
-def _explain(error: ApiError, exchange: Exchange, group: str) -> tuple[State, str]:
-    """Which state an error stands for, and why in words."""
-    if isinstance(error, Silent):
-        return "silent", _NO_TIME
-    if isinstance(error, Unreachable) and not exchange.connected:
-        return "silent", error.message
-    if isinstance(error.__cause__, ConnectionError) and not exchange.answered:
-        return "off", _OFF.format(group)
-    return "unknown", error.message
 
 
 def _in_parallel(

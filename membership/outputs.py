@@ -8,6 +8,7 @@ from pathlib import Path
 from membership.errors import RenderError
 from membership.model import Snapshot
 from membership.render import FORMATS, Setup, Source
+from membership.render.hazelcast_xml import REST_SINCE
 from membership.wso2.clustering import WHY_IPV4
 from membership.wso2.profiles import Profile
 
@@ -95,6 +96,12 @@ def check_outputs(outputs: Sequence[Output], setup: Setup, family: str) -> list[
             )
         if output.format == "hazelcast-xml" and setup.hazelcast_version is None:
             problems.append("hazelcast-xml: this product comes with several Hazelcasts; name --hazelcast-version")
+        if (
+            output.format == "hazelcast-xml"
+            and setup.hazelcast_rest != "off"
+            and (setup.hazelcast_version or REST_SINCE) < REST_SINCE
+        ):
+            problems.append("hazelcast-xml: --hazelcast-rest needs Hazelcast 3.12, which is the first with <rest-api>")
     return list(dict.fromkeys(problems))
 
 

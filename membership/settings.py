@@ -7,7 +7,7 @@ is looked up is said in flags.py. But for access.py nothing else in this package
 import ipaddress
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +20,7 @@ from membership.members import FAMILIES
 from membership.names import is_name, parse_services
 from membership.outputs import Output, check_outputs, warn_of_outputs
 from membership.quantity import parse_boolean, parse_duration
-from membership.render import Setup
+from membership.render import Rest, Setup
 from membership.session import Options
 from membership.wso2.profiles import Profile, find_profile
 
@@ -111,6 +111,15 @@ SETTINGS = (
         "5.3",
         metavar="VERSION",
     ),
+    Setting(
+        "hazelcast-rest",
+        "What hazelcast-xml opens of Hazelcast's REST on the member port, from 3.12 on: off, read (HEALTH_CHECK and "
+        "CLUSTER_READ, which --verify asks) or write (CLUSTER_WRITE as well, which --push rest needs; with it whoever "
+        "reaches that port and knows the cluster's name may also shut the cluster down). With --push rest its default "
+        "is write.",
+        "off",
+        metavar="ACCESS",
+    ),
     Setting("family", "Addresses to use: ipv4, ipv6 or both. Carbon runs with IPv4 only.", "ipv4", metavar="FAMILY"),
     Setting(
         "ready-only",
@@ -182,13 +191,23 @@ def read_product(reader: Reader) -> Profile | None:
     return profile
 
 
-def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Settings:
+def read(
+    reader: Reader,
+    environ: Environ,
+    outputs: Sequence[Output] = (),
+    *,
+    check: Callable[[Setup], Sequence[str]] = lambda setup: (),
+    offline: bool = False,
+) -> Settings:
     """All settings of this table, after `read_product`; `outputs` must be possible with them.
+
+    `check` names what else is wrong with them. With `offline` no Services have to be named, and where the API server is
+    does not matter: nobody will ask it.
 
     Raises SettingsError naming everything that is wrong, here and in `reader`.
     """
     namespace = reader.parse("namespace", _name, None)
-    if reader.text("services") is None:
+    if reader.text("services") is None and not offline:
         reader.problems.append("--services: required; name the clustering Service, such as --services wso2/is")
     nothing: tuple[str, ...] = ()
     services = reader.parse("services", lambda text: _services(text, namespace or "default"), nothing)
@@ -214,8 +233,9 @@ def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Se
         port=reader.parse("port", _port, standard),
         cluster_name=reader.parse("cluster-name", _cluster_name, None),
         hazelcast_version=reader.parse("hazelcast-version", _version, None),
+        hazelcast_rest=reader.parse("hazelcast-rest", _rest, "off"),
     )
-    reader.problems += check_outputs(outputs, setup, options.family)
+    reader.problems += (*check_outputs(outputs, setup, options.family), *check(setup))
     default_format = "json" if environ.get("KUBERNETES_SERVICE_HOST") else "text"
     log_format = reader.parse("log-format", choice("text", "json"), default_format)
     log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")
@@ -226,7 +246,7 @@ def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Se
     ca_file = reader.parse("ca-file", _file, None)
     kubeconfig = reader.parse("kubeconfig", _file, None)
     server = ApiServer("")
-    if len(reader.problems) == before:  # else what it would find wrong follows from that
+    if len(reader.problems) == before and not offline:  # else what it would find wrong follows from that
         try:
             server = connect(
                 url,
@@ -252,7 +272,8 @@ def read(reader: Reader, environ: Environ, outputs: Sequence[Output] = ()) -> Se
             f"the certificate of {server.url} is not verified: whoever sits in between can read the token and name the "
             "members; give --ca-file instead"
         )
-    warnings += warn_of_outputs(outputs, setup)
+    if not offline:  # else there is an own name, which may be known or not
+        warnings += warn_of_outputs(outputs, setup)
     return Settings(services, server, setup, options, gate, log_format, log_level, tuple(warnings))
 
 
@@ -320,6 +341,16 @@ def _version(text: str) -> tuple[int, int] | None:
     if match is None or int(match[1]) < 3:
         raise ValueError(f"{text!r} is not a version of Hazelcast, 3.0 or newer, such as 5.3")
     return int(match[1]), int(match[2] or 999)  # 4 alone: the newest of its line
+
+
+def _rest(text: str) -> Rest:
+    if text == "off":
+        return "off"
+    if text == "read":
+        return "read"
+    if text == "write":
+        return "write"
+    raise ValueError(f"{text!r} is none of off, read, write")
 
 
 def _address(text: str) -> str | None:

@@ -22,6 +22,7 @@ from sidecar.health import GateKeeper
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
 from sidecar.publishers.file import FilePublisher
+from sidecar.publishers.hazelcast import HazelcastPublisher, PushRules
 from sidecar.publishers.hook import HookPublisher
 from sidecar.publishers.http import HttpServer, Newest, bind
 from sidecar.publishers.state import StatePublisher, load_state
@@ -137,6 +138,11 @@ class App:
             )
         if settings.state:
             workers.append(StatePublisher(settings.state, self._membership, published))
+        if settings.push:
+            setup = settings.shared.setup
+            assert setup.cluster_name is not None, "settings without it are refused"
+            rules = PushRules(setup.self_ip, setup.port, setup.cluster_name)
+            workers.append(HazelcastPublisher(rules, self._membership, published))
         return workers
 
     def _make_http(self, sock: socket.socket) -> HttpServer:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from membership.follower import NamespaceStatus
 from membership.gate import Gate, GateState
+from membership.model import Snapshot
 from membership.session import Membership, Publication
 from sidecar.publishers import PublisherStatus
 
@@ -81,22 +83,9 @@ def check_ready(
         Check("synced", snapshot.synced, "every Service was listed" if snapshot.synced else _unsynced(membership)),
         Check("fresh", not snapshot.stale, f"proved {_age(snapshot.age_seconds)}, limit {stale_after:g} s"),
     ]
-    for status in statuses:
-        mode = "watching" if status.watching else "polling" if status.source.endswith("-polling") else "not watching"
-        text = f"source {status.source}, {mode}, resource version {status.resource_version or 'none'}"
-        if status.problem:
-            text += f"; {status.problem}"
-        for refusal in status.refusals:
-            text += f"; done without: {refusal}"
-        well = status.problem is None and not status.refusals
-        checks.append(Check(f"namespace {status.namespace}", well, text, required=False))
-    if snapshot.unknown_services:
-        names = ", ".join(snapshot.unknown_services)
-        checks.append(Check("services", False, f"the API server has no slices of {names}", required=False))
-    portless = [member for member in snapshot.members if member.port is None]
-    if portless:
-        names = ", ".join(member.address for member in portless)
-        checks.append(Check("ports", False, f"without the named port, left out of addresses: {names}", required=False))
+    checks += [_check_namespace(status, membership.now(), stale_after) for status in statuses]
+    checks.append(_check_services(snapshot))
+    checks.append(_check_ports(snapshot))
     checks += [_check_output(output) for output in outputs]
     checks.append(verdict)
     return Report("readyz", tuple(checks))
@@ -118,6 +107,31 @@ def check_started(gate: GateState, files: Sequence[PublisherStatus]) -> Report:
     return Report("startupz", tuple(checks))
 
 
+def _check_namespace(status: NamespaceStatus, now: float, limit: float) -> Check:
+    mode = "watching" if status.watching else "polling" if status.source.endswith("-polling") else "not watching"
+    age = math.inf if status.proved_at is None else now - status.proved_at
+    text = f"source {status.source}, {mode}, resource version {status.resource_version or 'none'}"
+    text += f", proved {_age(age)}, limit {limit:g} s"
+    if status.problem:
+        text += f"; {status.problem}"
+    for refusal in status.refusals:
+        text += f"; done without: {refusal}"
+    well = status.problem is None and not status.refusals and age <= limit
+    return Check(f"namespace {status.namespace}", well, text, required=False)
+
+
+def _check_services(snapshot: Snapshot) -> Check:
+    names = ", ".join(snapshot.unknown_services)
+    text = f"the API server has no slices of {names}" if names else "the API server has slices of each"
+    return Check("services", not names, text, required=False)
+
+
+def _check_ports(snapshot: Snapshot) -> Check:
+    names = ", ".join(member.address for member in snapshot.members if member.port is None)
+    text = f"without the named port, left out of addresses: {names}" if names else "each member has one"
+    return Check("ports", not names, text, required=False)
+
+
 def _unsynced(membership: Membership) -> str:
     problem = membership.problem
     return f"not every Service was listed yet: {problem or 'no answer so far'}"
@@ -128,10 +142,14 @@ def _check_output(output: PublisherStatus) -> Check:
         since = 0.0 if output.problem_since is None else time.monotonic() - output.problem_since
         text = f"{output.problem} (for {since:.0f} s, {output.failures} tries)"
         return Check(f"output {output.name}", False, text, required=False)
+    if output.waiting:
+        return Check(f"output {output.name}", True, f"waiting: {output.waiting}", required=False)
     if output.kept_empty:
         text = "the list has no address; what was written before stays, for an empty list makes members start alone"
         return Check(f"output {output.name}", False, text, required=False)
-    done = f"generation {output.generation} written" if output.generation else "nothing written yet"
+    if output.put_out_at is None:
+        return Check(f"output {output.name}", True, "nothing written yet", required=False)
+    done = f"generation {output.generation} written {_age(time.monotonic() - output.put_out_at)}"
     return Check(f"output {output.name}", True, done, required=False)
 
 

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from membership.errors import SettingsError
-from membership.flags import Environ, Reader, Setting, parse_positive_duration
+from membership.flags import Environ, Reader, Setting, choice, parse_positive_duration
+from membership.hazelcast import client_cluster
 from membership.outputs import PRODUCT, Output, make_output, split_out
+from membership.push import SINCE
 from membership.quantity import parse_duration
-from membership.render import FORMATS
+from membership.render import FORMATS, Setup
 from membership.settings import SETTINGS as SHARED
 from membership.settings import Settings as Shared
 from membership.settings import read, read_product
@@ -63,6 +65,19 @@ SETTINGS = (
         metavar="SCOPE",
     ),
     Setting("verify-interval", "How often to ask; after a change of the list at once.", "5s", metavar="DURATION"),
+    Setting(
+        "push",
+        "Keep the list of the own Hazelcast member current while it runs, so that a split heals: off, or rest (by REST "
+        "on the member port, from Hazelcast 5.2; the member is found as with --verify local). Needs --cluster-name, "
+        "and the REST group CLUSTER_WRITE in the member: see --hazelcast-rest.",
+        "off",
+        metavar="METHOD",
+    ),
+)
+
+_REST_IS_OFF = (
+    "--verify asks by REST, which hazelcast-xml leaves off: give --hazelcast-rest read, or --cluster-name for the "
+    "Hazelcast client"
 )
 
 
@@ -88,6 +103,8 @@ class Settings:
     verify: Scope | None
     """None for off."""
     verify_interval: float
+    push: bool
+    """By REST."""
 
 
 def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence[str] = ()) -> Settings:
@@ -105,12 +122,48 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     state = reader.parse("state", _state, None)
     verify = reader.parse("verify", _scope, None)
     verify_interval = reader.parse("verify-interval", _verify_interval, 5.0)
+    push = reader.parse("push", choice("off", "rest"), "off") == "rest"
+    if push:
+        reader.defaults |= {"hazelcast-rest": "write"}
     _check_targets(outputs, staging, state, reader.problems)
     _check_port(http, reader.problems)
-    shared = read(reader, environ, outputs)
+    shared = read(reader, environ, outputs, check=lambda setup: _check_push(setup, outputs) if push else ())
+    if verify is not None and _has_no_rest(shared.setup, outputs):
+        shared = replace(shared, warnings=(*shared.warnings, _REST_IS_OFF))
     if staging is None and any(request.target.endswith("/") for request in requests):
         shared = replace(shared, warnings=(*shared.warnings, _COPIED_WITHOUT_STAGING))
-    return Settings(shared, http, outputs, staging, on_change, on_change_timeout, state, verify, verify_interval)
+    return Settings(shared, http, outputs, staging, on_change, on_change_timeout, state, verify, verify_interval, push)
+
+
+def _check_push(setup: Setup, outputs: Sequence[Output]) -> list[str]:
+    """What --push rest lacks."""
+    problems, version = [], setup.hazelcast_version
+    if version is None:
+        problems.append("--push rest: which Hazelcast it is has to be known; name --hazelcast-version")
+    elif version < SINCE:
+        wanted = ".".join(map(str, SINCE))
+        problems.append(
+            f"--push rest: Hazelcast before {wanted} has no REST for its member list, and --hazelcast-version says "
+            "it is older; docs/live.md names the other ways"
+        )
+    if setup.cluster_name is None:
+        problems.append("--push rest: needs --cluster-name, for the member refuses a list without its cluster's name")
+    if _writes_xml(outputs) and setup.hazelcast_rest != "write":
+        problems.append(
+            f"--push rest: needs the group CLUSTER_WRITE, which --hazelcast-rest {setup.hazelcast_rest} leaves shut in "
+            "hazelcast-xml"
+        )
+    return problems
+
+
+def _has_no_rest(setup: Setup, outputs: Sequence[Output]) -> bool:
+    """Whether --verify can only find REST off, because our own file says so, and has no second way."""
+    by_client = client_cluster(setup.cluster_name, setup.hazelcast_version) is not None
+    return _writes_xml(outputs) and setup.hazelcast_rest == "off" and not by_client
+
+
+def _writes_xml(outputs: Sequence[Output]) -> bool:
+    return any(output.format == "hazelcast-xml" for output in outputs)
 
 
 def _http(text: str) -> tuple[str, int] | None:

@@ -18,7 +18,7 @@ from membership.render.hazelcast_xml import render_hazelcast_xml
 from membership.render.json import render_json
 from membership.render.lines import render_lines
 from membership.render.prometheus_sd import render_prometheus_sd
-from membership.render.setup import Setup, Source
+from membership.render.setup import Rest, Setup, Source
 from membership.render.template import render_template
 
 
@@ -66,4 +66,4 @@ def render_served(name: str, snapshot: Snapshot) -> bytes:
     return FORMATS[name].render(snapshot, Setup()) or FORMATS[name].empty
 
 
-__all__ = ["FORMATS", "Format", "SERVED", "Setup", "Source", "render_served"]
+__all__ = ["FORMATS", "Format", "Rest", "SERVED", "Setup", "Source", "render_served"]

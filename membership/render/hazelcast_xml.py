@@ -4,17 +4,19 @@ Nothing of it is the user's: whoever mixes lists gets two truths. The schema is 
 two dialects: before 4.0 the cluster's name is in `<group>`, and from 4.1 on auto-detection has to be switched off.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from html import escape
+from types import MappingProxyType
 
 from membership.errors import RenderError
 from membership.model import Snapshot, join_host_port
-from membership.render.setup import DEFAULT_CLUSTER_NAME, Setup
+from membership.render.setup import DEFAULT_CLUSTER_NAME, Rest, Setup
 
 PROPERTIES = {
     # A split heals only at a merge run of the cluster that must give way. Measured on 5.3.6: 298 s with Hazelcast's
     # 300/120, and every time in 21 s with 10/10; on Carbon 16 s with 15/10. A merge takes 5 to 6 s itself, and a run
-    # that finds nobody costs the master one message for each listed address that is no member.
+    # that finds nobody costs the master one message for each listed address that is no member, and 5 s for each where
+    # nothing listens (4.2.6).
     "hazelcast.merge.first.run.delay.seconds": 15,
     "hazelcast.merge.next.run.delay.seconds": 10,
     # How long a member stays in the cluster whose node is gone (a killed process is noticed at once). Measured: 600 s
@@ -25,6 +27,17 @@ PROPERTIES = {
     # sends a lost SYN again after 1 s: with 2 a single loss does no harm.
     "hazelcast.socket.connect.timeout.seconds": 2,
 }
+
+REST_SINCE = (3, 12)
+"""Before, REST had a single switch, which opened all of it."""
+GROUPS: Mapping[Rest, tuple[str, ...]] = MappingProxyType(
+    {
+        "off": (),
+        "read": ("HEALTH_CHECK", "CLUSTER_READ"),
+        "write": ("HEALTH_CHECK", "CLUSTER_READ", "CLUSTER_WRITE"),
+    }
+)
+"""Those of Hazelcast's REST that are opened."""
 
 _PAGE = """\
 <?xml version="1.0" encoding="UTF-8"?>
@@ -41,7 +54,7 @@ _PAGE = """\
                 <member-list>{members}
                 </member-list>
             </tcp-ip>
-        </join>
+        </join>{rest}
     </network>
 </hazelcast>
 """
@@ -54,6 +67,8 @@ def render_hazelcast_xml(snapshot: Snapshot, setup: Setup) -> bytes | None:
     version, port = setup.hazelcast_version, setup.own_port(snapshot)
     if version is None:
         raise RenderError("the version of Hazelcast is not known (--hazelcast-version): 3.x and 4 are two dialects")
+    if setup.hazelcast_rest != "off" and version < REST_SINCE:
+        raise RenderError("Hazelcast before 3.12 has no <rest-api> (--hazelcast-rest)")
     name = escape(setup.cluster_name or DEFAULT_CLUSTER_NAME, quote=False)
     public = [f"<public-address>{join_host_port(setup.self_ip, port)}</public-address>"] if setup.self_ip else []
     return _PAGE.format(
@@ -63,7 +78,16 @@ def render_hazelcast_xml(snapshot: Snapshot, setup: Setup) -> bytes | None:
         port=port,
         auto_detection=_indent(12, ['<auto-detection enabled="false"/>'] if version >= (4, 1) else []),
         members=_indent(20, (f"<member>{endpoint}</member>" for endpoint in snapshot.endpoints)),
+        rest=_indent(8, _rest_api(setup.hazelcast_rest)),
     ).encode()
+
+
+def _rest_api(rest: Rest) -> Iterable[str]:
+    """Nothing where it is off: that is Hazelcast's default."""
+    if GROUPS[rest]:
+        yield '<rest-api enabled="true">'
+        yield from (f'    <endpoint-group name="{name}" enabled="true"/>' for name in GROUPS[rest])
+        yield "</rest-api>"
 
 
 def _indent(width: int, lines: Iterable[str]) -> str:

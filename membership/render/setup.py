@@ -1,12 +1,17 @@
 """What a format may need besides the list: who we are, and the file it starts from."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from membership.errors import RenderError
 from membership.model import Snapshot
 
 DEFAULT_CLUSTER_NAME = "wso2.carbon.domain"
 """Carbon's own default of `clustering.domain`."""
+
+
+Rest = Literal["off", "read", "write"]
+"""What Hazelcast's REST on the member port opens: nothing; HEALTH_CHECK and CLUSTER_READ; CLUSTER_WRITE as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,15 @@ class Setup:
     """The settings of the Hazelcast and WSO2 formats, and `source` for formats that start from a file."""
 
     self_ip: str | None = None
+    """A host name in a list of host names (`membership/static.py`)."""
     port: int | str = 4000
     """As in `--port`: a number, or the name of a slice port."""
     cluster_name: str | None = None
     """None: as the file has it."""
     hazelcast_version: tuple[int, int] | None = (5, 3)
     """None: not known, which only `hazelcast-xml` minds."""
+    hazelcast_rest: Rest = "off"
+    """For `hazelcast-xml`."""
     source: Source | None = None
 
     def own_port(self, snapshot: Snapshot) -> int:

@@ -1,6 +1,5 @@
 """What a Carbon server has to be told, whichever file tells it."""
 
-import ipaddress
 from dataclasses import dataclass
 
 from membership.errors import RenderError
@@ -12,7 +11,7 @@ WHY_IPV4 = 'Carbon runs with preferIPv4Stack=true and splits its members at ":",
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IPv4 address and a port."""
+    """An IPv4 address or a host name, and a port."""
 
     host: str
     port: int
@@ -35,7 +34,7 @@ def make_clustering(snapshot: Snapshot, setup: Setup) -> Clustering | None:
     """None where no member has a port. Raises RenderError where there are members and none has an IPv4 address."""
     if not snapshot.endpoints:
         return None
-    if setup.self_ip is not None and not _is_ipv4(setup.self_ip):
+    if setup.self_ip is not None and _is_ipv6(setup.self_ip):
         raise RenderError(f"the own address {setup.self_ip} (--self-ip) is IPv6: {WHY_IPV4}")
     found = [address for member in snapshot.members if (address := _address(member))]
     if not found:
@@ -45,10 +44,11 @@ def make_clustering(snapshot: Snapshot, setup: Setup) -> Clustering | None:
 
 
 def _address(member: Member) -> Address | None:
-    """The first IPv4 one: under `--family both` a member may have either, or both."""
-    host = next(filter(_is_ipv4, member.addresses), None)
+    """The first that Carbon takes: under `--family both` a member may have either family, or both."""
+    host = next((address for address in member.addresses if not _is_ipv6(address)), None)
     return None if host is None or member.port is None else Address(host, member.port)
 
 
-def _is_ipv4(address: str) -> bool:
-    return ipaddress.ip_address(address).version == 4
+def _is_ipv6(address: str) -> bool:
+    """A host name (`membership/static.py`) is none."""
+    return ":" in address

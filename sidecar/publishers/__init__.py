@@ -19,6 +19,10 @@ class PublisherStatus:
     kept_empty_times: int
     problem_since: float | None
     """Monotonic seconds."""
+    put_out_at: float | None = None
+    """When a list was put out last; monotonic seconds, None before the first."""
+    waiting: str = ""
+    """What the output waits for before it can take the list; not a problem."""
 
 
 class Publisher(Protocol):

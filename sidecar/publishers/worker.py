@@ -18,6 +18,11 @@ Published = Callable[[str, float], None]
 RETRY_FIRST, RETRY_LIMIT = 1.0, 30.0
 """Seconds between tries, doubling: a full disk or a missing mount is mended by someone, later."""
 REPEAT_LOG = 60.0
+"""Seconds until a problem that has not changed is logged again."""
+
+
+class NotYet(Exception):
+    """The list cannot be taken yet, and nothing is wrong; the text says what is waited for."""
 
 
 class Worker:
@@ -34,16 +39,19 @@ class Worker:
         published: Published,
         *,
         retries: bool = True,
+        repeat_log: float = REPEAT_LOG,
     ) -> None:
         self._membership = membership
         self._put = put
         self._published = published
         self._retries = retries
+        self._repeat_log = repeat_log
         self._stopped = threading.Event()
         self._changed = threading.Condition()
         self._status = PublisherStatus(name, 0, "", False, 0, 0, None)
         self._thread = threading.Thread(target=self._run, name=f"output-{name}", daemon=True)
         self._logged_at = 0.0
+        self._put_out = 0
 
     @property
     def status(self) -> PublisherStatus:
@@ -65,13 +73,20 @@ class Worker:
         publication = self._membership.next_after(0)
         while publication is not None and not self._stopped.is_set():
             self._put_until_newer(publication)
-            publication = self._membership.next_after(publication.snapshot.generation)
+            publication = self._next(publication.snapshot.generation)
+
+    def _next(self, generation: int) -> Publication | None:
+        """Wait for the list to put out after this one; None once closed."""
+        return self._membership.next_after(generation)
 
     def _put_until_newer(self, publication: Publication) -> None:
         delay, generation = RETRY_FIRST, publication.snapshot.generation
         while not self._stopped.is_set() and self._membership.current().generation == generation:
             try:
                 wrote = self._put(publication)
+            except NotYet as reason:
+                self._note_waiting(str(reason))
+                return
             except PublishError as error:
                 self._note_failure(str(error))
             except Exception as error:  # the boundary of this output: whatever it is must not stop the others
@@ -88,17 +103,23 @@ class Worker:
 
     def _note_success(self, publication: Publication, wrote: bool) -> None:
         before, now = self._status, time.monotonic()
+        if before.generation == publication.snapshot.generation and not (before.problem or before.waiting):
+            return  # it was looked at again, and all is as it was
         self._set(
             replace(
                 before,
                 generation=publication.snapshot.generation,
                 problem="",
                 problem_since=None,
+                put_out_at=now if wrote else before.put_out_at,
+                waiting="",
                 kept_empty=not wrote,
                 kept_empty_times=before.kept_empty_times + (not wrote),
             )
         )
-        self._published(before.name, now - publication.read_at)
+        if self._put_out != publication.snapshot.generation:  # else it was put out before, and undone by somebody
+            self._put_out = publication.snapshot.generation
+            self._published(before.name, now - publication.read_at)
         if not wrote:
             log.warning(
                 "output %s: the list (generation %d) has no address; an empty list would make members form a cluster "
@@ -109,11 +130,17 @@ class Worker:
         elif before.problem:
             log.info("output %s: written again", before.name)
 
+    def _note_waiting(self, reason: str) -> None:
+        before = self._status
+        self._set(replace(before, problem="", problem_since=None, waiting=reason))
+        if reason != before.waiting:
+            log.info("output %s: waiting: %s", before.name, reason)
+
     def _note_failure(self, problem: str) -> None:
         before, now = self._status, time.monotonic()
         since = before.problem_since if before.problem_since is not None else now
-        self._set(replace(before, problem=problem, problem_since=since, failures=before.failures + 1))
-        if problem != before.problem or now - self._logged_at >= REPEAT_LOG:
+        self._set(replace(before, problem=problem, problem_since=since, waiting="", failures=before.failures + 1))
+        if problem != before.problem or now - self._logged_at >= self._repeat_log:
             self._logged_at = now
             log.error("output %s: %s", before.name, problem)
 

@@ -97,7 +97,9 @@ def make_app(view: View) -> Starlette:
 def _ready(view: View) -> Report:
     verdict = view.verdict()
     well = verdict["verdict"] not in DIFFERENCES
-    said = Check("verdict", well, f"{verdict['verdict']}: {verdict['reason']}", required=False)
+    age = verdict["age_seconds"]
+    asked = "" if age is None else f" (found {age} s ago)"
+    said = Check("verdict", well, f"{verdict['verdict']}: {verdict['reason']}{asked}", required=False)
     return check_ready(view.membership, view.outputs(), view.stale_after, said)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from membership.hazelcast import ask_rest
+from membership.hazelcast_rest import ask_rest
 from membership.testing import FakeKube, Pod
 from membership.transport import Interrupt
 from membership.verify import State, Target

@@ -4,11 +4,14 @@ import re
 import zipfile
 from collections.abc import Iterator
 from functools import cache
+from itertools import product
 
 import pytest
 from lxml import etree
 
-from membership.render import FORMATS, Setup
+from membership.render import FORMATS, Rest, Setup
+from membership.render.hazelcast_xml import REST_SINCE
+from membership.static import list_names, parse_names
 from testbed.members import VERSIONS, resolve
 from tests.unit.lists import member, snapshot
 
@@ -32,12 +35,13 @@ def schemas(jar: str) -> dict[tuple[int, int], etree.XMLSchema]:
 
 def documents(version: tuple[int, int]) -> Iterator[bytes]:
     """With and without what is optional."""
-    for self_ip in (None, "10.244.0.5", "fd00::7"):
-        for cluster_name in (None, "é <&> 'x'"):
-            setup = Setup(self_ip=self_ip, port=4000, cluster_name=cluster_name, hazelcast_version=version)
-            document = FORMATS["hazelcast-xml"].render(LIST, setup)
-            assert document is not None
-            yield document
+    rests: tuple[Rest, ...] = ("off", "read", "write") if version >= REST_SINCE else ("off",)
+    lists = LIST, list_names(parse_names("is-0.is-hl.wso2.svc.cluster.local,is-1.is-hl:4001"), 4000)
+    for self_ip, name, rest, list_ in product((None, "10.244.0.5", "fd00::7"), (None, "é <&> 'x'"), rests, lists):
+        setup = Setup(self_ip, 4000, name, version, rest)
+        document = FORMATS["hazelcast-xml"].render(list_, setup)
+        assert document is not None
+        yield document
 
 
 @pytest.mark.parametrize("jar", VERSIONS)

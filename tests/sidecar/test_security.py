@@ -155,7 +155,7 @@ def requests(draw: st.DrawFn) -> bytes:
     return data
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=requests())
 def test_whatever_comes_in_it_lives(sidecar: Sidecar, data: bytes) -> None:
     said = len(sidecar.err)

@@ -35,8 +35,9 @@ SHARED = (
     "services", "namespace", "server", "token-file", "ca-file", "insecure-skip-tls-verify", "kubeconfig", "source",
     "poll-interval", "stale-after", "relist-interval", "port", "family", "ready-only", "include-terminating", "expect",
     "gate-timeout", "stable", "on-timeout", "self-ip", "log-format", "log-level",
+    "hazelcast-rest",
 )  # fmt: skip
-DAEMON = ("http", "out", "staging", "on-change", "on-change-timeout", "state")
+DAEMON = ("http", "out", "staging", "on-change", "on-change-timeout", "state", "push")
 FLAGS = {"membership-sidecar": (*SHARED, *DAEMON), "membership": (*SHARED, "timeout", "format")}
 PLACES = ("flag", "variable", "wso2")
 

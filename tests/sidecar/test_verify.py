@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from membership.hazelcast import AGAIN_AFTER, ROUND_LIMIT, Asker, read_cluster, read_probe
 from membership.errors import BadAnswer
+from membership.hazelcast import AGAIN_AFTER, ROUND_LIMIT, Asker, read_probe
+from membership.hazelcast_rest import read_cluster
 from membership.testing import FakeKube, Pod
 from membership.verify import Target, View
 from tests.running import Command, Sidecar, until

@@ -13,7 +13,7 @@ from docs.make_settings import PAGE, render
 from membership.cli import command
 from membership.model import Member, Snapshot
 from membership.render import FORMATS, SERVED, Setup, Source
-from membership.render.hazelcast_xml import PROPERTIES
+from membership.render.hazelcast_xml import GROUPS, PROPERTIES
 from membership.testing import FakeKube, Pod
 from membership.wso2.profiles import PROFILES
 from sidecar.settings import SETTINGS
@@ -32,9 +32,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/http.md", "docs/formats.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md", "docs/http.md", "docs/formats.md", "docs/verify.md", "docs/live.md", "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+    ],
+)  # fmt: skip
 def test_flags_in_the_documents_exist(page: str) -> None:
-    known = {f"--{setting.flag}" for setting in SETTINGS} | {"--help"} | OTHERS_FLAGS
+    of_commands = {word for one in command.commands.values() for option in one.params for word in option.opts}
+    known = {f"--{setting.flag}" for setting in SETTINGS} | of_commands | {"--help"} | OTHERS_FLAGS
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / page).read_text())) <= known
 
 
@@ -144,3 +151,22 @@ def test_example_of_the_readme_runs(tmp_path: Path) -> None:
         finally:
             program.kill()
             program.communicate()
+
+
+def test_example_of_host_names_runs(tmp_path: Path) -> None:
+    """On real members: tests/e2e/test_names.py."""
+    found = re.search(r"^    in=.*\n(?:    .*\n)+", (ROOT / "docs/live.md").read_text(), re.MULTILINE)
+    assert found is not None
+    script = found[0].replace("/config/hazelcast.xml", f"{tmp_path}/hazelcast.xml")
+    environ = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "POD_NAME": "is-1"}
+    subprocess.run(["sh", "-ec", script], env=environ, check=True)
+    content = (tmp_path / "hazelcast.xml").read_text()
+    names = [f"is-{number}.is-hl.wso2.svc.cluster.local:4000" for number in range(3)]
+    assert re.findall("<member>(.*)</member>", content) == names
+    assert f"<public-address>{names[1]}</public-address>" in content
+
+
+def test_rest_groups_in_the_live_page_are_those_of_the_code() -> None:
+    example = re.search(r"```xml\n(.*?)```", (ROOT / "docs/live.md").read_text(), re.DOTALL)
+    assert example is not None
+    assert tuple(re.findall('name="([A-Z_]+)" enabled="true"', example[1])) == GROUPS["write"]

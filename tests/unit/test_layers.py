@@ -32,7 +32,7 @@ _PURE_NAMES = (
 PURE = sorted(
     [
         f"membership/{name}.py"
-        for name in (*_PURE_NAMES, "verify")
+        for name in (*_PURE_NAMES, "verify", "push", "static")
         if name != "verify" or "membership/verify.py" in FILES
     ]
     + [name for name in FILES if name.startswith(("membership/render/", "membership/wso2/"))]
@@ -140,6 +140,13 @@ def test_only_main_files_exit_and_install_signals(path: str) -> None:
     assert not [
         node for node in ast.walk(tree) if isinstance(node, ast.Raise) and dotted(node.exc or node) == "SystemExit"
     ]
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_only_one_file_knows_the_paths_of_hazelcast(path: str) -> None:
+    texts = {node.value for node in ast.walk(FILES[path]) if isinstance(node, ast.Constant)}
+    asked = [text for text in texts if isinstance(text, str) and text.startswith("/hazelcast/")]
+    assert not asked or path == "membership/hazelcast_rest.py"
 
 
 # Module-level state: a table may be a dict or a list, but it is a constant by name and nothing ever writes to it.

@@ -396,7 +396,7 @@ ANY_RULES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None)
 @given(slices=some_slices(), rules=ANY_RULES, data=st.data())
 def test_the_order_in_which_slices_are_given_does_not_matter(
     slices: list[EndpointSlice], rules: Rules, data: st.DataObject
@@ -407,7 +407,7 @@ def test_the_order_in_which_slices_are_given_does_not_matter(
     assert sorted(first.dropped.values()) == sorted(second.dropped.values())
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=120, deadline=None)
 @given(slices=some_slices(), rules=ANY_RULES)
 def test_of_any_slices_the_list_is_sorted_and_filtered(slices: list[EndpointSlice], rules: Rules) -> None:
     members = judge(slices, rules).members

@@ -62,7 +62,7 @@ def test_requests_that_are_never_answered_do_not_keep_others_for_ever() -> None:
     assert pace.wait(UNDER_WAY + WINDOW) == 0.0
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(moves=st.lists(st.tuples(st.floats(0, 1.2), st.floats(0, 1.9), st.floats(0, 1)), min_size=6, max_size=60))
 def test_never_more_than_five_arrive_in_any_second(moves: list[tuple[float, float, float]]) -> None:
     """However long each is under way, wherever in that time it arrives."""

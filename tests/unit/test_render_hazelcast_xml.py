@@ -97,6 +97,24 @@ def test_the_own_port_is_that_of_the_own_member_where_the_port_is_a_name() -> No
         render(*members, port="hz")
 
 
+@pytest.mark.parametrize(
+    ("rest", "groups"),
+    [("read", ["HEALTH_CHECK", "CLUSTER_READ"]), ("write", ["HEALTH_CHECK", "CLUSTER_READ", "CLUSTER_WRITE"])],
+)
+@pytest.mark.parametrize("version", [(3, 12), (4, 2), (5, 3)])
+def test_rest_opens_just_what_is_asked_for(version: tuple[int, int], rest: Any, groups: list[str]) -> None:
+    root = render("10.0.0.1", hazelcast_version=version, hazelcast_rest=rest)
+    assert [one.get("enabled") for one in find(root, "network/rest-api")] == ["true"]
+    found = find(root, "network/rest-api/endpoint-group")
+    assert [(one.get("name"), one.get("enabled")) for one in found] == [(name, "true") for name in groups]
+
+
+def test_rest_is_not_to_be_had_before_3_12() -> None:
+    with pytest.raises(RenderError, match="--hazelcast-rest"):
+        render("10.0.0.1", hazelcast_version=(3, 11), hazelcast_rest="read")
+    assert not find(render("10.0.0.1", hazelcast_version=(3, 11)), "network/rest-api")
+
+
 def test_the_dialect_has_to_be_known_and_an_empty_list_gives_nothing() -> None:
     with pytest.raises(RenderError, match="--hazelcast-version"):
         render("10.0.0.1", hazelcast_version=None)

@@ -242,7 +242,7 @@ def histories(draw: st.DrawFn) -> list[tuple[str, list[EndpointSlice]]]:
     return steps
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None)
 @given(steps=histories(), pauses=st.lists(st.sampled_from([0.0, 0.1, 0.4, 0.6]), min_size=8, max_size=8))
 def test_whatever_is_told_the_list_is_explained_and_ends_as_the_slices_say(
     steps: list[tuple[str, list[EndpointSlice]]], pauses: list[float]

@@ -294,7 +294,7 @@ def documents(draw: st.DrawFn) -> tuple[str, str]:
     return text, pattern
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents(), ADDRESSES)
 def test_outside_of_the_values_every_byte_stays(document: tuple[str, str], addresses: tuple[str, ...]) -> None:
     text, pattern = document
@@ -323,7 +323,7 @@ def masked(text: str) -> bytes:
     return etree.tostring(root, method="c14n", with_comments=True)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents(), ADDRESSES)
 def test_the_parsed_document_differs_in_the_named_places_only(
     document: tuple[str, str], addresses: tuple[str, ...]

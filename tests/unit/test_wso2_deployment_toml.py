@@ -283,7 +283,7 @@ def documents(draw: st.DrawFn) -> tuple[str, str]:
     return text, pattern
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents(), ADDRESSES)
 def test_outside_of_the_values_every_byte_stays(document: tuple[str, str], addresses: tuple[str, ...]) -> None:
     text, pattern = document
@@ -293,7 +293,7 @@ def test_outside_of_the_values_every_byte_stays(document: tuple[str, str], addre
         assert comment in patched  # those within the list, too
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(documents(), ADDRESSES, st.sets(st.sampled_from(sorted(KEYS))))
 def test_the_parsed_document_differs_in_the_named_keys_only(
     document: tuple[str, str], addresses: tuple[str, ...], removed: set[str]
@@ -309,7 +309,7 @@ def test_the_parsed_document_differs_in_the_named_keys_only(
     assert str(table["local_member_port"]) == "4000"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(OTHERS, unique=True).map("".join), FIXED, ADDRESSES, st.booleans())
 def test_added_lines_are_all_that_is_new(others: str, comment: str, addresses: tuple[str, ...], crlf: bool) -> None:
     text = (comment + others + comment).replace("\n", "\r\n" if crlf else "\n")
