@@ -56,7 +56,7 @@ soak: venv controlplane  ## churn and faults on a real control plane for SOAK_MI
 bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
 	$(BIN)/python -m benchmarks.latency
 
-bench-faults: venv  ## this and five other clients through the same faults: docs/faults.md; 10 minutes
+bench-faults: venv  ## this and other clients through the same faults: docs/faults.md; 10 minutes
 	$(BIN)/python -m benchmarks.faults
 
 clean:  ## remove the virtual environment and caches of this folder

@@ -29,15 +29,18 @@ def measure(names: list[str]) -> dict[str, Any]:
     chosen = [scenario for scenario in SCENARIOS if not names or scenario.name in names]
     prepare(ARMS)
     os.nice(10)
-    kept = [] if not names else json.loads(RESULTS.read_text())["results"]
-    results = [one for one in kept if one["fault"] not in names] + run_all(chosen, ARMS)
+    before = json.loads(RESULTS.read_text()) if names else {"results": []}
+    results = [one for one in before["results"] if one["fault"] not in names] + run_all(chosen, ARMS)
+    commit = _commit()
+    if names:
+        commit = f"{before['versions']['this repository']}; {', '.join(names)} again at {commit}"
     order = [(scenario.name, arm.name) for scenario in SCENARIOS for arm in ARMS]
     return {
         "command": COMMAND,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}",
         "busy": BUSY,
-        "versions": {"Python": platform.python_version(), "this repository": _commit()} | versions(),
+        "versions": {"Python": platform.python_version(), "this repository": commit} | versions(),
         "results": sorted(results, key=lambda one: order.index((one["fault"], one["arm"]))),
     }
 

@@ -87,7 +87,7 @@ def reset_streams(stage: Stage) -> None:
             stage.write(CHANGE)
 
 
-def change_in_unchunked_stream(stage: Stage) -> None:
+def change_in_stream(stage: Stage) -> None:
     stage.write(CHANGE)
     time.sleep(REST)
 

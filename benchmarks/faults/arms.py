@@ -1,6 +1,7 @@
 """The clients that are compared, and the virtual environments they run in."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def prepare(arms: Iterable[Arm]) -> None:
             print(f"making {target}", file=sys.stderr)
             shutil.rmtree(target, ignore_errors=True)
             _run(sys.executable, "-m", "venv", str(target))
-            _run(str(arm.python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", str(wanted))
+            pip = (str(arm.python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes")
+            _run(*pip, "-r", str(wanted))
             if arm.name == "k8s_sidecar":
                 _check_out_sidecar(target / "source")
             shutil.copy(wanted, made)
@@ -77,7 +79,8 @@ def versions() -> dict[str, str]:
     """The version of each client, as its requirements pin it."""
     found = {}
     for arm in ARMS:
-        pins = dict(line.split("==") for line in (REQUIREMENTS / f"{arm.environment}.txt").read_text().split())
+        text = (REQUIREMENTS / f"{arm.environment}.txt").read_text()
+        pins = dict(re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE))
         if arm.package in pins:
             found[arm.environment] = pins[arm.package]
     found["k8s-sidecar"] = f"2.10.1, commit {SIDECAR_COMMIT[:9]}, with kubernetes {found['k8s-sidecar']}"

@@ -103,6 +103,10 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("etcd restored", "k8s_sidecar", "reads again every 60 s, but never drops members", "ghost|wrong list"),
     Claim("lost delete", "k8s_sidecar", "deleted members stay", "ghost"),
     Claim("lost delete", "lightkube_watch", "deleted members stay", "ghost"),
+    Claim(
+        "gzip", "kr8s_watch", "first event, then silence: httpx decodes the first gzip member only", "blind|old|wrong"
+    ),
+    Claim("gzip", "lightkube_watch", "the same", "blind|old list|wrong list|ghost"),
     Claim("SIGTERM", "kubernetes_informer", "stop() blocks while the server hangs", "still there"),
     Claim("health", "k8s_sidecar", "green while blind", "/healthz 200 for all"),
     Claim("null lists", "kubernetes_watch", "accepted since version 37", "undisturbed|recovers"),

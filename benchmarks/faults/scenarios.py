@@ -67,7 +67,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "F7",
         "no chunks",
         "streams have no chunked encoding, for good (a proxy speaks HTTP/1.0 style)",
-        acts.change_in_unchunked_stream,
+        acts.change_in_stream,
         before=lambda stage: acts.always(stage, "buffer", "watch", hold=False),
         window=75.0,
         later=75.0,
@@ -121,6 +121,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("F23", "events twice", "for 4 s each event is sent twice", acts.send_twice),
     Scenario("F24", "lost delete", "a slice is deleted in a gap whose history is compacted", acts.compact(acts.CHANGE)),
     Scenario(
+        "F25",
+        "gzip",
+        "streams are gzip for who accepts it, one member for each flush (1.37's watch lists, a proxy)",
+        acts.change_in_stream,
+        before=lambda stage: acts.always(stage, "gzip", "watch"),
+    ),
+    Scenario(
         "F27",
         "slice move",
         "a pod moves to another slice in two writes, 0.3 s apart, the removal first",
@@ -149,9 +156,8 @@ SCENARIOS: tuple[Scenario, ...] = (
 NOT_DRIVEN: Mapping[str, str] = {
     "F8 DNS failure": "in a pod no client here resolves a name: the server is an IP address in a variable",
     "F11 clock set back": "happens in the client's kernel",
-    "F14 410 on a `continue` token": "FakeKube does not page",
+    "F14 410 on a `continue` token": "FakeKube hands out first pages only",
     "F21 stale list from version 0": "no client here lists from version 0 (so the requests of these runs say)",
-    "F25 gzip watch list": "no client here asks for a watch list",
     "F26 slow consumer": "the fault is in the program that uses the client",
     "F29 thundering herd": "needs hundreds of clients at once",
 }
