@@ -8,8 +8,11 @@ from benchmarks.faults.arms import ARMS, ROOT
 from benchmarks.faults.claims import CLAIMS
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
 from benchmarks.faults.verdict import is_good, verdict
+from tests.faults.catalogue import CATALOGUE
 
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
+LONG_RUNS = ROOT / "benchmarks" / "results" / "long-runs.md"
+"""Written by hand: what the runs printed that are too long for CI."""
 PAGE = ROOT / "docs" / "faults.md"
 
 Results: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -42,6 +45,16 @@ This library's slow rows are meant so: a refusal by RBAC is asked about again af
 found by the list that verifies the stream every 5 minutes +-50 % (`--relist-interval`), a silent stream is opened anew
 after 60 to 75 s, and `stale` is told after 90 s (`--stale-after`).
 """
+_HELD = """\
+## What holds this library to it
+
+Each failure mode has a test of its own over real HTTP in [tests/faults](../tests/faults), and on a real kube-apiserver
+and etcd in [tests/real](../tests/real) where it can be produced there. `make test` runs the first, `make test-real` the
+second.
+
+| | failure mode | what is right | FakeKube | real |
+|---|---|---|---|---|
+"""
 _BEFORE = """\
 ## Where this differs from what we had measured before
 
@@ -59,6 +72,8 @@ def render(found: Mapping[str, Any]) -> str:
         "\n".join(_table(results)) + "\n",
         _TAIL,
         "Not driven:\n\n" + "".join(f"- {name}: {why}.\n" for name, why in NOT_DRIVEN.items()),
+        _HELD + "\n".join(_held()) + "\n",
+        LONG_RUNS.read_text(),
         _BEFORE + "\n" + "".join(_differences(results)),
         "## Versions\n\n" + "".join(f"- {name}: {version}\n" for name, version in found["versions"].items()),
     ]
@@ -83,6 +98,16 @@ def _table(results: Results) -> Iterator[str]:
         f"| | *right in the end and after it, nobody lost on the way, at most 10 requests in any second; of "
         f"{len(SCENARIOS)}* | " + " | ".join(f"**{count}**" for count in counts) + " |"
     )
+
+
+def _held() -> Iterator[str]:
+    for fault in CATALOGUE:
+        real = ", ".join(f"`{_short(test)}`" for test in fault.real) or f"no: {fault.why_not}"
+        yield f"| {fault.id} | {fault.name} | {fault.right} | `{_short(fault.test)}` | {real} |"
+
+
+def _short(test: str) -> str:
+    return test.partition("::")[2]
 
 
 def _cell(results: Results, fault: str, number: int) -> str:
