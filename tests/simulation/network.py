@@ -3,6 +3,7 @@
 Everything above is the product's own: kube.py writes the requests and reads the bytes.
 """
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
@@ -196,6 +197,7 @@ class Connection(Exchange):
         """Asked by the namespace's own thread, and not beside its stream."""
         self._answer: Answer | None = None
         self._last = 0.0
+        self._way: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._inbox: list[tuple[bytes, Mark]] = []
         self._over: Unreachable | BadAnswer | None = None
         self._ended = False
@@ -320,18 +322,21 @@ class Connection(Exchange):
         at = self._machine.now + network.delay()
         at = max(at, self._last, network.buffered_until)
         self._last = at
-        self._machine.at(at, self._come, (call, what))
+        self._way.append((call, what))
+        self._machine.at(at, self._come)
 
-    def _come(self, what: tuple[Callable[[Any], None], Any]) -> None:
+    def _come(self, _: None) -> None:
+        """The next of what is on its way has come, whichever of them this was planned for."""
         network = self._network
         if self.mute or not self.open:
             return
         if self._machine.now < network.black_until:
             self._last = max(self._last, network.black_until)
-            self._machine.at(network.black_until, self._come, what)
+            self._machine.at(network.black_until, self._come)
             return
+        call, what = self._way.popleft()
         if self._over is None:
-            what[0](what[1])
+            call(what)
             if self._waiting is not None:
                 self._machine.wake(self._waiting)
 

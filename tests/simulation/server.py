@@ -163,6 +163,7 @@ class Servers:
             replica.view = replica.oldest = rv
             for watcher in replica.watchers:
                 watcher.history, watcher.told = self._cluster.history, History({}, 0)
+                watcher.tell(rv)
             for watcher in replica.restart() if cut else ():
                 watcher.line.finish()
 
