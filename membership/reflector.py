@@ -98,7 +98,7 @@ class Reflector:
         self._watch_again_at: float | None = None
         self._slices_again_at: float | None = None
         self._holds: Resource | None = None  # whose list the store holds
-        self._listed_at = now
+        self._listed_at = self._verified_at = now
         self.resource = Resource.ENDPOINTS if policy.source == "endpoints" else Resource.ENDPOINTSLICES
         self.resource_version = ""
         self.proved_at: float | None = None
@@ -148,7 +148,8 @@ class Reflector:
         The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
         """
         if newer(asked.held, listing.resource_version):
-            if asked.resource_version or self.resource_version != asked.held:
+            overtaken = self.resource_version != asked.held or self._verified_at > sent_at
+            if asked.resource_version or overtaken:
                 # Older than what it was told to be at least: not from the server that gave us our version. Or a
                 # verification came in between, and which of the two answers is of the restored server nobody can tell.
                 self._follow(Step.LIST, Cause.OUTDATED, now)
@@ -262,6 +263,7 @@ class Reflector:
             return frozenset(), False  # the stream was faster than this answer
         reopen = restored is not False
         self._overtaken_by = None if reopen else listing.resource_version
+        self._verified_at = now
         self.resource_version = listing.resource_version
         return self._store.replace(listing.items), reopen
 

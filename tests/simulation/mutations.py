@@ -132,7 +132,12 @@ REFLECTOR = (
         "        self.resource_version = event.resource_version\n",
         "",
     ),
-    Edit("take a list that is older than asked for", "reflector", "if asked.resource_version or self", "if self"),
+    Edit(
+        "take a list that is older than asked for",
+        "reflector",
+        "if asked.resource_version or overtaken:",
+        "if overtaken:",
+    ),
     Edit(
         "empty the store on an error",
         "reflector",
@@ -300,8 +305,8 @@ FOUND = (
     Edit(
         "count a restore that a verification has counted",
         "reflector",
-        "if asked.resource_version or self.resource_version != asked.held:",
-        "if asked.resource_version:",
+        "overtaken = self.resource_version != asked.held or self._verified_at > sent_at",
+        "overtaken = False",
     ),
     Edit(
         "a verification goes back behind a newer list",

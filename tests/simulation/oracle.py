@@ -154,7 +154,8 @@ class Oracle(Watched):
         line.tainted = line.tainted or any(mark.kind in ("bad", "doubtful") for mark in marks)
         if whole and not line.tainted:
             self._helped()
-            if line.history is part.history and not any(mark.kind == "expired" for mark in marks):
+            counts = line.history is part.history and line.sent_at >= part.restored_at
+            if counts and not any(mark.kind == "expired" for mark in marks):
                 part.newest = max(part.newest, whole[-1].rv)
 
     def finished(self, line: Connection) -> None:

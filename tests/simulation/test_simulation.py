@@ -3,14 +3,16 @@
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from membership import follower, kube, session, transport
+from membership.session import Options
 from tests.simulation.__main__ import simulate
 from tests.simulation.faults import FAULTS
 from tests.simulation.mutations import MUTATIONS, Edit, caught_by
-from tests.simulation.schedule import WEIGHTS, generate
+from tests.simulation.schedule import WEIGHTS, Schedule, Step, generate
 from tests.simulation.shrink import shrink
 from tests.simulation.world import run
 
@@ -83,6 +85,21 @@ def test_a_seed_is_the_same_run_every_time() -> None:
 def test_a_mistake_is_caught(mistake: str) -> None:
     (mutation,) = [mutation for mutation in MUTATIONS if mutation.mistake == mistake]
     assert caught_by(mutation, range(QUICK)) is not None
+
+
+def test_a_list_that_the_stream_has_overtaken_ends_no_hold() -> None:
+    """Pods come and go every second, and the lists beside the stream come 1.5 s late: rare in a schedule of chance."""
+    options = Options(relist_interval=3.0, stale_after=9.0)
+    setting = replace(generate(0).setting, services=("wso2/is",), options=options, replicas=1, pods=3)
+    late = Step(2.0, "window", 1000, 100.0, 0, "late", "list")
+    changes = [Step(3.0 + 0.5 * n, "gone" if n % 2 else "start", n) for n in range(30)]
+    schedules = [Schedule(seed, setting, (late, *changes)) for seed in range(10)]
+    for schedule in schedules:
+        assert run(schedule).failure is None
+    (mistake,) = [mutation for mutation in MUTATIONS if "overtaken ends what is held" in mutation.mistake]
+    with mistake.made():
+        failures = [failure for schedule in schedules if (failure := run(schedule).failure)]
+    assert len(failures) > 3 and {failure.rule for failure in failures} == {"list"}
 
 
 def test_every_edit_fits_the_source_and_every_name_is_there_once() -> None:

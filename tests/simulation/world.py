@@ -139,7 +139,9 @@ class World:
             if oracle.trace is not None:
                 oracle.trace.append(str(step))
             self._do(step)
-        machine.run(max(machine.now, self.cluster.busy_until) + 0.1)  # the controllers have written what they will
+        # The controllers have written what they will, and what was held back is on its way.
+        network = self.network
+        machine.run(max(machine.now, self.cluster.busy_until, network.black_until, network.buffered_until) + 0.1)
         self.network.heal()
         self.servers.catch_up()
         machine.lag = None

@@ -1001,6 +1001,17 @@ def test_a_restore_that_a_verification_found_first_is_counted_once_and_listed_an
     assert world.answer(asked, "6", ONE) == {"is"} and world.reflector.restored == 1
 
 
+def test_a_list_asked_for_before_a_verification_came_does_not_go_back_in_time() -> None:
+    """Found by tests/simulation: after a restore the verification may happen to be of the version that was held."""
+    world = watching()
+    world.fail(errors.Expired("410"))
+    slow, sent_at = world.ask_list(), world.now
+    world.now += 1.0
+    assert world.verify("10", TWO) == (IS, False)
+    assert world.reflector.listed(slow, Listing("8", (item(ONE),)), sent_at, world.now) == frozenset()
+    assert world.names == {"two"} and world.ask_list().resource_version == ""
+
+
 def test_a_verification_asked_for_before_our_own_list_came_does_not_count() -> None:
     """Found by tests/simulation: the list went back in time, and the restore was counted twice."""
     world = watching()
