@@ -35,8 +35,8 @@ AWAY = 30.0
 START_LIMIT = 150.0
 HEAL_TIME = 35.0
 """Seconds for which clusters that do not know each other get a chance to merge: three merge runs."""
-NOTICE_LIMIT = 75.0
-"""Seconds until a dead member counts as not noticed: Hazelcast's heartbeat is 60 by default, Carbon's 600."""
+SETTLE_LIMIT = 70.0
+"""Seconds for a cluster to be as it should before the next member is lost."""
 FAULT = "Cannot initialize cluster"
 """What Carbon says when it will not join any more; its JVM lives on with all ports closed."""
 
@@ -132,7 +132,7 @@ def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
     lost, first = scene.pods[number], scene.pods[0]
     before = first.cluster_size()
     if scene.arm.ours:
-        _wait(lambda: bool(read_verdict(first.member)["verdict"] == "agreed"), NOTICE_LIMIT)
+        _wait(lambda: bool(read_verdict(first.member)["verdict"] == "agreed"), SETTLE_LIMIT)
     if unplugged:
         lost.member.pod.link(False)
     lost.kill()
@@ -148,8 +148,8 @@ def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
             found["verify"] = round(time.monotonic() - began, 1)
         return bool(found)
 
-    _wait(look, NOTICE_LIMIT)
-    return found or {"not within": NOTICE_LIMIT}
+    _wait(look, scene.arm.patience)
+    return found or {"not within": scene.arm.patience}
 
 
 def _wait(condition: Callable[[], bool], timeout: float) -> bool:
@@ -193,7 +193,7 @@ def _lose_two(scene: Scene) -> dict[str, Any]:
     for pod in scene.pods:
         pod.wait_ready()
     killed = lose(scene, 2, unplugged=False)
-    _wait(lambda: scene.pods[0].cluster_size() == 2, NOTICE_LIMIT)
+    _wait(lambda: scene.pods[0].cluster_size() == 2, SETTLE_LIMIT)
     lost = lose(scene, 1, unplugged=True)
     print(f"{scene.arm.server}, {scene.arm.name}: pod killed {killed}, node lost {lost}", flush=True)
     return {"pod killed": killed, "node lost": lost}
