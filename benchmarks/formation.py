@@ -1,6 +1,6 @@
 """Head to head: how members find each other on Kubernetes, ours beside what WSO2 and Hazelcast bring.
 
-    python -m benchmarks.formation --old-scheme ~/kubernetes-common     everything, 30 minutes, as root
+    python -m benchmarks.formation --old-scheme ~/kubernetes-common     everything, 25 minutes, as root
     python -m benchmarks.formation --arm "files only" --server 4.7.1    only these; the others' results stay
 
 Every arm gets the same real control plane, the same node, the same servers and the same Hazelcast times; ours have the
@@ -11,6 +11,7 @@ from them. The old external scheme needs its sources (see formation_old_scheme.p
 import argparse
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -231,7 +232,8 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def _describe_run() -> dict[str, str]:
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}"
-    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine}
+    command = " ".join(["python -m benchmarks.formation", *sys.argv[1:]])
+    return {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine}
 
 
 if __name__ == "__main__":
