@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.formation_arms import Arm, list_arms
 from benchmarks.formation_old_scheme import build_old_scheme
 from benchmarks.formation_table import DOCUMENT, RESULTS, Row, fill_document, read_results, write_results
+from testbed import cluster
 from testbed.pods import Network
 from tests.e2e.pods import MERGE_TIMES, ServerPod
 from tests.e2e.test_losses import read_verdict
@@ -38,6 +39,8 @@ HEAL_TIME = 35.0
 """Seconds for which clusters that do not know each other get a chance to merge: three merge runs."""
 SETTLE_LIMIT = 70.0
 """Seconds for a cluster to be as it should before the next member is lost."""
+HELD_TIME = 20.0
+"""Seconds for which a gate is watched that must stay shut."""
 FAULT = "Cannot initialize cluster"
 """What Carbon says when it will not join any more; its JVM lives on with all ports closed."""
 
@@ -107,8 +110,23 @@ def form_without_api_server(scene: Scene) -> None:
     scene.release()
 
 
+def form_without_rights(scene: Scene) -> None:
+    """Nobody was given the right to read endpoints or slices; for ours the servers stay behind their gates."""
+    stage = scene.stage
+    for number in range(COUNT):
+        scene.pods.append(scene.arm.make(stage, f"is-{number}"))
+    stage.wait_endpoints(lambda addresses: len(addresses) == COUNT)
+    for account in (stage.account, "server"):
+        cluster.revoke(stage.world.plane, stage.namespace, account)
+    scene.began = time.monotonic()
+    for number in range(COUNT):
+        scene.launch(number)
+
+
 def judge(scene: Scene) -> dict[str, Any]:
-    """One cluster, split or did not start, and the seconds from the first start."""
+    """One cluster, split, held back or did not start, and the seconds from the first start."""
+    if scene.arm.ours and not any(pod.log() for pod in scene.pods):
+        return _watch_gates(scene)
     settled_at: float | None = None
     while True:
         sizes = [pod.cluster_size() for pod in scene.pods]
@@ -123,6 +141,14 @@ def judge(scene: Scene) -> dict[str, Any]:
             result = "split" if len(started) > 1 and max(started) < len(started) else "did not start"
             return {"result": result, "sizes": sizes, "waited": round(now - scene.began, 1)}
         time.sleep(0.1)
+
+
+def _watch_gates(scene: Scene) -> dict[str, Any]:
+    """Nobody was let go: whether that stays so, and whether the reason is told."""
+    opened = _wait(lambda: any(pod.member.get("/startupz")[0] == 200 for pod in scene.pods), HELD_TIME)
+    told = all(b"403" in pod.member.get("/readyz?verbose")[1] for pod in scene.pods)
+    result = "did not start" if opened or not told else "held back"
+    return {"result": result, "waited": round(time.monotonic() - scene.began, 1)}
 
 
 def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
@@ -166,6 +192,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "three at once": form_at_once,
     "one 20 s late": form_with_a_late_one,
     "no API server for 30 s": form_without_api_server,
+    "no right to read": form_without_rights,
 }
 
 
