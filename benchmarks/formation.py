@@ -1,6 +1,6 @@
 """Head to head: how members find each other on Kubernetes, ours beside what WSO2 and Hazelcast bring.
 
-    python -m benchmarks.formation --old-scheme ~/kubernetes-common     everything, 30 minutes, as root
+    python -m benchmarks.formation --old-scheme ~/kubernetes-common     everything, 25 minutes, as root
     python -m benchmarks.formation --arm "files only" --server 4.7.1    only these; the others' results stay
 
 Every arm gets the same real control plane, the same node, the same servers and the same Hazelcast times; ours have the
@@ -11,6 +11,7 @@ from them. The old external scheme needs its sources (see formation_old_scheme.p
 import argparse
 import os
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +22,7 @@ from typing import Any
 from benchmarks.formation_arms import Arm, list_arms
 from benchmarks.formation_old_scheme import build_old_scheme
 from benchmarks.formation_table import DOCUMENT, RESULTS, Row, fill_document, read_results, write_results
+from testbed import cluster
 from testbed.pods import Network
 from tests.e2e.pods import MERGE_TIMES, ServerPod
 from tests.e2e.test_losses import read_verdict
@@ -35,8 +37,10 @@ AWAY = 30.0
 START_LIMIT = 150.0
 HEAL_TIME = 35.0
 """Seconds for which clusters that do not know each other get a chance to merge: three merge runs."""
-NOTICE_LIMIT = 75.0
-"""Seconds until a dead member counts as not noticed: Hazelcast's heartbeat is 60 by default, Carbon's 600."""
+SETTLE_LIMIT = 70.0
+"""Seconds for a cluster to be as it should before the next member is lost."""
+HELD_TIME = 20.0
+"""Seconds for which a gate is watched that must stay shut."""
 FAULT = "Cannot initialize cluster"
 """What Carbon says when it will not join any more; its JVM lives on with all ports closed."""
 
@@ -106,8 +110,23 @@ def form_without_api_server(scene: Scene) -> None:
     scene.release()
 
 
+def form_without_rights(scene: Scene) -> None:
+    """Nobody was given the right to read endpoints or slices; for ours the servers stay behind their gates."""
+    stage = scene.stage
+    for number in range(COUNT):
+        scene.pods.append(scene.arm.make(stage, f"is-{number}"))
+    stage.wait_endpoints(lambda addresses: len(addresses) == COUNT)
+    for account in (stage.account, "server"):
+        cluster.revoke(stage.world.plane, stage.namespace, account)
+    scene.began = time.monotonic()
+    for number in range(COUNT):
+        scene.launch(number)
+
+
 def judge(scene: Scene) -> dict[str, Any]:
-    """One cluster, split or did not start, and the seconds from the first start."""
+    """One cluster, split, held back or did not start, and the seconds from the first start."""
+    if scene.arm.ours and not any(pod.log() for pod in scene.pods):
+        return _watch_gates(scene)
     settled_at: float | None = None
     while True:
         sizes = [pod.cluster_size() for pod in scene.pods]
@@ -124,6 +143,14 @@ def judge(scene: Scene) -> dict[str, Any]:
         time.sleep(0.1)
 
 
+def _watch_gates(scene: Scene) -> dict[str, Any]:
+    """Nobody was let go: whether that stays so, and whether the reason is told."""
+    opened = _wait(lambda: any(pod.member.get("/startupz")[0] == 200 for pod in scene.pods), HELD_TIME)
+    told = all(b"403" in pod.member.get("/readyz?verbose")[1] for pod in scene.pods)
+    result = "did not start" if opened or not told else "held back"
+    return {"result": result, "waited": round(time.monotonic() - scene.began, 1)}
+
+
 def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
     """Kill the server of one pod; who of the first pod's side notices first, and after how long.
 
@@ -132,7 +159,7 @@ def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
     lost, first = scene.pods[number], scene.pods[0]
     before = first.cluster_size()
     if scene.arm.ours:
-        _wait(lambda: bool(read_verdict(first.member)["verdict"] == "agreed"), NOTICE_LIMIT)
+        _wait(lambda: bool(read_verdict(first.member)["verdict"] == "agreed"), SETTLE_LIMIT)
     if unplugged:
         lost.member.pod.link(False)
     lost.kill()
@@ -148,8 +175,8 @@ def lose(scene: Scene, number: int, *, unplugged: bool) -> dict[str, Any]:
             found["verify"] = round(time.monotonic() - began, 1)
         return bool(found)
 
-    _wait(look, NOTICE_LIMIT)
-    return found or {"not within": NOTICE_LIMIT}
+    _wait(look, scene.arm.patience)
+    return found or {"not within": scene.arm.patience}
 
 
 def _wait(condition: Callable[[], bool], timeout: float) -> bool:
@@ -165,6 +192,7 @@ SCENES: dict[str, Callable[[Scene], None]] = {
     "three at once": form_at_once,
     "one 20 s late": form_with_a_late_one,
     "no API server for 30 s": form_without_api_server,
+    "no right to read": form_without_rights,
 }
 
 
@@ -193,7 +221,7 @@ def _lose_two(scene: Scene) -> dict[str, Any]:
     for pod in scene.pods:
         pod.wait_ready()
     killed = lose(scene, 2, unplugged=False)
-    _wait(lambda: scene.pods[0].cluster_size() == 2, NOTICE_LIMIT)
+    _wait(lambda: scene.pods[0].cluster_size() == 2, SETTLE_LIMIT)
     lost = lose(scene, 1, unplugged=True)
     print(f"{scene.arm.server}, {scene.arm.name}: pod killed {killed}, node lost {lost}", flush=True)
     return {"pod killed": killed, "node lost": lost}
@@ -231,7 +259,8 @@ def measure(arguments: argparse.Namespace) -> None:
 
 def _describe_run() -> dict[str, str]:
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}"
-    return {"date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine}
+    command = " ".join(["python -m benchmarks.formation", *sys.argv[1:]])
+    return {"command": command, "date": time.strftime("%Y-%m-%d", time.gmtime()), "machine": machine}
 
 
 if __name__ == "__main__":

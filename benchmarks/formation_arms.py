@@ -75,6 +75,11 @@ class Arm:
     verify: tuple[str, ...] = ()
     """Flags with which the sidecar asks Hazelcast."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds until a dead member counts as not noticed: Hazelcast's heartbeat is 60 by default, Carbon's 600."""
+        return 75.0 if self.server.startswith("Hazelcast") else 40.0
+
 
 def list_arms(old_scheme: Path | None, settings: Mapping[str, str]) -> list[Arm]:
     """All, without the old scheme where there is no jar of it. `settings` are Hazelcast's properties, for all."""

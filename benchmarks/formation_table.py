@@ -10,7 +10,7 @@ RESULTS = Path(__file__).parent / "results" / "formation.json"
 DOCUMENT = Path(__file__).parents[1] / "docs" / "formation.md"
 BEGIN = "<!-- made by python -m benchmarks.formation from benchmarks/results/formation.json -->"
 END = "<!-- end of what is made -->"
-STARTS = ("three at once", "one 20 s late", "no API server for 30 s")
+STARTS = ("three at once", "one 20 s late", "no API server for 30 s", "no right to read")
 LOSSES = ("pod killed", "node lost")
 _WORDS = {"verify": "`/verify`", "hazelcast": "Hazelcast"}
 
@@ -69,6 +69,8 @@ def _say_start(cell: Mapping[str, Any] | None) -> str:
         return "not run"
     if cell["result"] == "one cluster":
         return f"one cluster, {cell['seconds']:.0f} s"
+    if cell["result"] == "held back":
+        return "held back, and `/readyz` says why"
     sizes = cell.get("sizes", [])
     if cell["result"] == "split":
         clusters = ", ".join(str(size) for size in sizes)

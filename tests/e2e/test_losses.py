@@ -13,7 +13,7 @@ from tests.e2e.test_rollout import start_all, wait_all_ready
 from tests.e2e.world import LIMIT, Member, Stage, assert_sizes_stay, wait_sizes
 
 HEAL_LIMIT = MERGE + 15
-HEARTBEAT = 25.0
+HEARTBEAT = 15.0
 """Seconds; Hazelcast's default is 60, Carbon's 600."""
 SHORT_HEARTBEAT = 10.0
 TOLD_LIMIT = 10.0

@@ -16,7 +16,6 @@ from tests.e2e.world import LIMIT, Stage, wait_sizes
 MAKES = ("carbon-4.7.1", "carbon-4.5.1", "hazelcast-5.3.6")
 FILES = ("carbon-4.7.1-files", "carbon-4.5.1-files")
 """No jar in the server: its only list is in the file that the sidecar wrote before the entrypoint copied it."""
-QUICK = pytest.mark.quick
 
 
 def start_all(pods: list[ServerPod], *flags: str) -> float:
@@ -38,7 +37,7 @@ def wait_all_ready(pods: list[ServerPod]) -> None:
 
 
 @pytest.mark.parametrize("round_", read_rounds(os.environ.get("MEMBERSHIP_E2E_STARTS", "1")))
-@pytest.mark.parametrize("kind", (*MAKES[:2], FILES[0], pytest.param(FILES[1], marks=QUICK)))
+@pytest.mark.parametrize("kind", (*MAKES[:2], FILES[0], pytest.param(FILES[1], marks=pytest.mark.quick)))
 def test_three_at_once(stage: Stage, kind: str, round_: int, figures: dict[str, float]) -> None:
     """As a Deployment of three is created: each server starts when its own gate opens, and one cluster forms."""
     pods = [make_pod(stage, kind, f"is-{number}") for number in range(3)]
@@ -55,7 +54,7 @@ def test_three_at_once(stage: Stage, kind: str, round_: int, figures: dict[str, 
             assert all(f'"{endpoint}"' in copied for endpoint in everyone), copied
 
 
-@pytest.mark.parametrize("kind", (*MAKES[:2], pytest.param(MAKES[2], marks=QUICK), *FILES))
+@pytest.mark.parametrize("kind", (*MAKES, *FILES))
 def test_one_by_one(stage: Stage, kind: str, figures: dict[str, float]) -> None:
     """A StatefulSet with OrderedReady and no --expect: pod 0 must not wait for pod 1, which comes once 0 is ready."""
     pods: list[ServerPod] = []

@@ -26,7 +26,7 @@ def _list_after_410(kube: FakeKube, fault: str) -> None:
         expired = kube.fault(fault, on="watch", times=2)
         kube.cut_watches("eof")
         kube.wait_for(lambda: expired.left == 0, 10)
-        kube.wait_for_watch()
+        kube.wait_for_requests(4, "watch", 10)
         kube.set_service("wso2", "is", pods(3))
         seen.becomes(THREE)
         (status,) = seen.membership.status()

@@ -35,6 +35,7 @@ def test_each_result_in_words() -> None:
             "three at once": {"result": "one cluster", "seconds": 21.4},
             "one 20 s late": {"result": "split", "sizes": [2, 2, 1], "waited": 60.2},
             "no API server for 30 s": {"result": "did not start", "sizes": [0, 0, 1], "waited": 70.0},
+            "no right to read": {"result": "held back", "waited": 35.0},
             "pod killed": {"hazelcast": 0.42, "verify": 2.0},
             "node lost": {"not within": 75.0},
         },
@@ -42,13 +43,14 @@ def test_each_result_in_words() -> None:
     line = render_table([row]).splitlines()[-1]
     assert line == (
         "| Carbon 4.5.1 | one | one cluster, 21 s | **split** (clusters of 2, 2, 1; still after 60 s) | "
-        "**did not start** (1 of 3 started) | 0.4 s, by Hazelcast | **not noticed** in 75 s |"
+        "**did not start** (1 of 3 started) | held back, and `/readyz` says why | "
+        "0.4 s, by Hazelcast | **not noticed** in 75 s |"
     )
 
 
 def test_what_was_not_run_is_said() -> None:
     split = {"three at once": {"result": "split", "sizes": [1, 1, 1], "waited": 50.0}}
-    assert render_table([Row("s", "a", {})]).splitlines()[-1].count("not run") == 5
+    assert render_table([Row("s", "a", {})]).splitlines()[-1].count("not run") == 6
     assert render_table([Row("s", "a", split)]).splitlines()[-1].count("not run: no cluster") == 2
 
 
