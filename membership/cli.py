@@ -20,6 +20,7 @@ from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
+from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
 from membership.outputs import STDOUT, Output, Request, make_output
@@ -195,8 +196,8 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
 
     The list is that of --services, or with --names the host names that are given, and nobody is asked.
 
-    FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template; or product,
-    the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2 template.
+    FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template, hiera; or
+    product, the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2 template.
     """
     names = reader.parse("names", parse_names, None)
     if names is None:
@@ -255,6 +256,9 @@ def profiles(**given: Any) -> int:
     content = profiles_json() if format == "json" else profiles_text()
     _print(content.encode())
     return Exit.DONE
+
+
+command.add_command(import_hiera_command)
 
 
 @_subcommand("verify", REPORT_FORMAT)

@@ -15,6 +15,7 @@ from membership.render.axis2_xml import render_axis2_xml
 from membership.render.csv import render_csv
 from membership.render.deployment_toml import render_deployment_toml
 from membership.render.hazelcast_xml import render_hazelcast_xml
+from membership.render.hiera import render_hiera
 from membership.render.json import render_json
 from membership.render.lines import render_lines
 from membership.render.prometheus_sd import render_prometheus_sd
@@ -53,6 +54,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "deployment-toml": Format(render_deployment_toml, takes_source=True, names_self=True, ipv4_only=True),
         "axis2-xml": Format(render_axis2_xml, takes_source=True, names_self=True, ipv4_only=True),
         "template": Format(render_template, takes_source=True),
+        "hiera": Format(render_hiera, names_self=True, ipv4_only=True),
     }
 )
 """By the name used in `--out` and `membership render`."""

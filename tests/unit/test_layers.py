@@ -41,7 +41,7 @@ PURE_LIBRARIES = frozenset(
     "bisect collections dataclasses decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
-FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml"})
+FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
 """For the formats that need them, in render/ and wso2/ only."""
 ENVIRONMENT_READERS = {"membership/settings.py", "membership/access.py"}
 

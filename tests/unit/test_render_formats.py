@@ -43,5 +43,5 @@ def test_a_source_is_needed_where_one_is_taken(name: str) -> None:
 def test_what_only_one_format_needs_is_not_imported_before() -> None:
     program = "import sys, membership.cli, sidecar.app\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    needed = {"jinja2", "lxml", "pyexpat", "tomllib", "tomlkit", "membership.wso2.deployment_toml"}
+    needed = {"jinja2", "lxml", "pyexpat", "tomllib", "tomlkit", "membership.wso2.deployment_toml", "yaml"}
     assert not needed & set(loaded)
