@@ -320,7 +320,7 @@ def _path(resource: Resource, namespace: str) -> str:
 
 
 def _selector(resource: Resource, services: Sequence[str]) -> dict[str, str]:
-    """One stream for all Services of a namespace. Endpoints have no such label; their own name is the Service's."""
+    """One stream for all Services of a namespace. Others have no such label; their own name is the Service's."""
     if resource is Resource.ENDPOINTSLICES:
         return {"labelSelector": f"{SERVICE_NAME_LABEL} in ({','.join(services)})"}
     return {"fieldSelector": f"metadata.name={services[0]}"} if len(services) == 1 else {}

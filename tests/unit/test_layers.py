@@ -20,6 +20,7 @@ _PURE_NAMES = (
     "store",
     "members",
     "roster",
+    "book",
     "policy",
     "reflector",
     "gate",
