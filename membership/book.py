@@ -5,6 +5,7 @@ from typing import Protocol
 
 from membership.members import Rules
 from membership.model import Explanation, Member, ServiceDefinition
+from membership.names import EVERY
 from membership.reflector import Store as AnyStore
 from membership.roster import Roster
 from membership.store import Store
@@ -33,20 +34,24 @@ class Book(Protocol):
 
 
 class MemberBook:
-    """The members of some Services of one namespace."""
+    """The members of some Services of one namespace, or of `EVERY` one."""
 
     def __init__(self, namespace: str, services: Iterable[str], rules: Rules) -> None:
         self._namespace = namespace
-        self._rosters = {service: Roster(rules) for service in sorted(services)}
-        self.store = Store(self._rosters)
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return tuple(self._rosters)
+        self._rules = rules
+        self.services = tuple(sorted(services))
+        self._every = EVERY in self.services
+        self._rosters = {} if self._every else {service: Roster(rules) for service in self.services}
+        self.store = Store(self.services)
 
     @property
     def members(self) -> tuple[Member, ...]:
         return tuple(member for roster in self._rosters.values() for member in roster.members)
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Where `EVERY` one is followed: those that there are."""
+        return tuple(f"{self._namespace}/{name}" for name in self._rosters) if self._every else ()
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -61,9 +66,13 @@ class MemberBook:
         return min((at for at in planned if at is not None), default=None)
 
     def update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
+        if self._every:
+            self._rosters.update({name: Roster(self._rules) for name in touched - self._rosters.keys()})
         for service, roster in self._rosters.items():
             if service in touched or listed and roster.release_at is not None:
                 roster.update(self.store.slices(service), now, listed=listed)
+        if self._every:
+            self._rosters = {name: roster for name, roster in sorted(self._rosters.items()) if roster.known}
 
     def release(self, now: float) -> bool:
         return any([roster.release(now) for roster in self._rosters.values()])
@@ -76,6 +85,7 @@ class DefinitionBook:
 
     def __init__(self, services: Iterable[str]) -> None:
         self.services = tuple(sorted(services))
+        self._every = EVERY in self.services
         self._definitions: dict[str, ServiceDefinition] = {}
 
     @property
@@ -88,15 +98,13 @@ class DefinitionBook:
 
     def replace(self, items: Iterable[Item]) -> frozenset[str]:
         before = self._definitions
-        self._definitions = {
-            item.name: item.definition for item in items if item.definition and item.name in self.services
-        }
+        self._definitions = {item.name: item.definition for item in items if item.definition and self._follows(item)}
         names = before.keys() | self._definitions.keys()
         return frozenset(name for name in names if before.get(name) != self._definitions.get(name))
 
     def apply(self, event: Event) -> frozenset[str]:
         item = event.item
-        if item is None or item.definition is None or item.name not in self.services:
+        if item is None or item.definition is None or not self._follows(item):
             return frozenset()
         before = self._definitions.get(item.name)
         if event.type is EventType.DELETED:
@@ -110,3 +118,6 @@ class DefinitionBook:
 
     def release(self, now: float) -> bool:
         return False
+
+    def _follows(self, item: Item) -> bool:
+        return self._every or item.name in self.services

@@ -20,7 +20,7 @@ from membership.follower import Follower, NamespaceStatus, Shared
 from membership.kube import ApiServer
 from membership.members import FAMILIES, Rules
 from membership.model import Explanation, Member, ServiceDefinition, Snapshot
-from membership.names import parse_services
+from membership.names import EVERY, parse_services
 from membership.pace import Pace
 from membership.policy import Policy
 from membership.transport import Interrupt
@@ -74,6 +74,8 @@ class _List:
     members: tuple[Member, ...] = ()
     unknown: tuple[str, ...] = ()
     definitions: tuple[ServiceDefinition, ...] | None = None
+    found: tuple[str, ...] = ()
+    """The Services of namespaces of which `EVERY` one is followed."""
 
 
 class Membership:
@@ -108,7 +110,7 @@ class Membership:
         self._fallback = fallback
         self._started_at = clock()
         self._epoch = f"{random.getrandbits(64):016x}"
-        self._services = tuple(f"{namespace}/{name}" for namespace, name in named)
+        self._services = tuple(f"{namespace}/{name}" for namespace, name in named if name != EVERY)
         self._server = server
         self._threads: list[threading.Thread] = []
         self._subscribers: list[Callable[[Publication], None]] = []
@@ -278,6 +280,7 @@ class Membership:
                     tuple(member for book in self._books for member in book.members),
                     tuple(name for book in self._books for name in book.unknown),
                     self._defined(),
+                    tuple(name for book in self._books for name in book.found),
                 ),
                 read_at,
             )
@@ -311,7 +314,7 @@ class Membership:
             stale=source == "state" or age > self._stale_after,
             age_seconds=age,
             source=source,
-            services=self._services,
+            services=(*self._services, *self._list.found),
             unknown_services=self._list.unknown,
             resource_versions={
                 status.namespace: status.resource_version for status in statuses if status.resource_version

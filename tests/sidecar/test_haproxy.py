@@ -135,3 +135,33 @@ def test_pods_that_are_not_ready_get_no_requests(kube: FakeKube, tmp_path: Path)
         kube.set_service("wso2", "is", some, ports=PORTS, exposed={"http": 80})
         until(lambda: "is-1" not in target.read_text(), 5, "the pod to be left out")
         assert "is-0" in target.read_text()
+
+
+def test_every_service_of_the_namespace(kube: FakeKube, tmp_path: Path) -> None:
+    target = tmp_path / "services.cfg"
+    kube.set_service("other", "am", [Pod("10.9.0.1")], ports=PORTS)
+    with Sidecar(kube, "--out", f"haproxy:{target}", services="wso2/*") as sidecar:
+        until(lambda: target.exists() and "backend wso2.is.80" in target.read_text(), 10, "the file")
+        assert sidecar.members()["services"] == ["wso2/is"]
+        kube.set_service("wso2", "am", [Pod("10.244.1.1", "am-0")], ports=PORTS, exposed={"http": 81})
+        until(lambda: "server am-0 10.244.1.1:8280" in target.read_text(), 5, "another Service")
+        assert sidecar.members("?service=am")["members"][0]["address"] == "10.244.1.1"
+        assert sidecar.metric("membership_members", namespace="wso2", service="am", state="ready") == 1
+        kube.delete_service("wso2", "is")
+        until(lambda: "wso2.is" not in target.read_text(), 5, "the Service to be gone")
+        assert sidecar.members()["services"] == ["wso2/am"] and "10.9.0.1" not in target.read_text()
+    assert asked(kube, "services") == ["list", "watch"] and asked(kube, "endpointslices") == ["list", "watch"]
+
+
+def test_every_service_by_endpoints_and_once(kube: FakeKube) -> None:
+    kube.remove_api("endpointslices")
+    command = Command("render", "haproxy", "--server", kube.url, "--services", "wso2/*,wso2/is")
+    assert command.result() == 0 and "server is-1 10.244.0.6:8280" in command.output
+
+
+def test_every_service_is_no_cluster(kube: FakeKube, tmp_path: Path) -> None:
+    command = Command("render", "hazelcast-xml", "--server", kube.url, "--services", "wso2/*")
+    assert command.result() == 2
+    assert any(
+        "--services: * is every Service, which hazelcast-xml would take for one cluster" in x for x in command.err
+    )
