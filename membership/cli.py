@@ -20,9 +20,10 @@ from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
+from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
-from membership.outputs import STDOUT, Output, Request, make_output
+from membership.outputs import STDOUT, Output, Request, make_output, needs_services
 from membership.render import FORMATS, SERVED, Setup, render_served
 from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
@@ -51,6 +52,12 @@ SELF_NAME = Setting(
     "in place of --self-ip, for members must call themselves as the list does.",
     wso2=("POD_NAME", "HOSTNAME"),
     metavar="HOST",
+)
+OUT = Setting(
+    "out",
+    "As given to the sidecar: haproxy needs the Services as well, and then they are asked about, too.",
+    metavar="FORMAT:[SOURCE:]TARGET",
+    many=True,
 )
 REPORT_FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT", choices=("text", "json"))
 
@@ -195,13 +202,20 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
 
     The list is that of --services, or with --names the host names that are given, and nobody is asked.
 
-    FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template; or product,
-    the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2 template.
+    FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template, haproxy,
+    hiera; or product, the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2
+    template.
     """
     names = reader.parse("names", parse_names, None)
+    if names is not None and needs_services((output,)):
+        raise SettingsError([f"--names: {output.format} is made of Services, which no API server is asked for here"])
     if names is None:
-        with _membership(settings) as membership:
+        options = replace(settings.options, definitions=needs_services((output,)))
+        with _membership(replace(settings, options=options)) as membership:
             snapshot, setup = _first_list(membership, reader), settings.setup
+            if options.definitions:
+                publication = membership.wait_definitions(reader.duration("timeout"))
+                snapshot, setup = publication.snapshot, replace(setup, definitions=publication.definitions)
     else:
         snapshot, setup = _list_names(names, reader.text("self-name"), settings.setup)
         if setup.self_ip is None and FORMATS[output.format].names_self:
@@ -232,14 +246,17 @@ def explain(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand("check")
+@_subcommand("check", OUT)
 def check(reader: Reader, settings: Settings) -> int:
     """Check server, TLS, token and permissions; print the Role and RoleBinding that are missing.
 
     Findings are comments, so that the output can be given to kubectl apply -f - as it is.
     """
     deadline = time.monotonic() + reader.duration("timeout")
-    report = check_access(settings.server, settings.services, settings.options.source, deadline)
+    formats = {text.partition(":")[0] for text in reader.texts("out")}
+    definitions = any(name in FORMATS and FORMATS[name].takes_services for name in formats)
+    source = settings.options.source
+    report = check_access(settings.server, settings.services, source, deadline, definitions=definitions)
     _print(report.text.encode())
     return Exit.DONE if report.ok else Exit.REFUSED
 
@@ -255,6 +272,9 @@ def profiles(**given: Any) -> int:
     content = profiles_json() if format == "json" else profiles_text()
     _print(content.encode())
     return Exit.DONE
+
+
+command.add_command(import_hiera_command)
 
 
 @_subcommand("verify", REPORT_FORMAT)

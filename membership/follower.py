@@ -2,20 +2,17 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
+from membership.book import Book
 from membership.errors import ApiError, Silent, Unreachable
 from membership.kube import ApiServer, Stream
-from membership.members import Rules
-from membership.model import Explanation, Member
 from membership.pace import Leave, Pace
 from membership.policy import SHORT_STREAM, Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
-from membership.roster import Roster
-from membership.store import Store
 from membership.transport import Interrupt
 from membership.wire import Listing
 
@@ -61,15 +58,12 @@ class Shared:
 
 
 class Follower:
-    """Follows the Services of one namespace from `start` until `shared.stopped` is set."""
+    """Keeps `book` as the API server has it, for one namespace, until `shared.stopped` is set."""
 
-    def __init__(
-        self, namespace: str, services: Iterable[str], rules: Rules, policy: Policy, random: Random, shared: Shared
-    ) -> None:
+    def __init__(self, namespace: str, book: Book, policy: Policy, random: Random, shared: Shared) -> None:
         self.namespace = namespace
-        self._rosters = {service: Roster(rules) for service in sorted(services)}
-        self._store = Store(self._rosters)
-        self._reflector = Reflector(self._store, policy, random, shared.clock())
+        self._book = book
+        self._reflector = Reflector(book.store, policy, random, shared.clock())
         self._shared = shared
         self._stream: Stream | None = None
         self._reported = ""  # the state last logged
@@ -100,14 +94,6 @@ class Follower:
         return f"list {self._reflector.resource.qualified} in namespace {self.namespace}"
 
     @property
-    def members(self) -> tuple[Member, ...]:
-        return tuple(member for roster in self._rosters.values() for member in roster.members)
-
-    @property
-    def unknown(self) -> tuple[str, ...]:
-        return tuple(f"{self.namespace}/{name}" for name, roster in self._rosters.items() if not roster.known)
-
-    @property
     def status(self) -> NamespaceStatus:
         reflector = self._reflector
         return NamespaceStatus(
@@ -124,22 +110,19 @@ class Follower:
             events=reflector.events,
         )
 
-    def explain(self) -> tuple[Explanation, ...]:
-        return tuple(entry for roster in self._rosters.values() for entry in roster.explain())
-
     # What the session's timekeeper calls, under the lock.
 
     @property
     def next_deadline(self) -> float | None:
         """When `keep_time` has something to do; None when nothing is planned."""
-        planned = [roster.release_at for roster in self._rosters.values()]
+        planned = [self._book.release_at]
         if not self._verifying:
             planned.append(self._reflector.verify_at)
         return min((at for at in planned if at is not None), default=None)
 
     def keep_time(self, now: float) -> None:
         """Release held members, and start the list that verifies the stream, when either is due."""
-        if any([roster.release(now) for roster in self._rosters.values()]):
+        if self._book.release(now):
             self._shared.changed(now)
         due = self._reflector.verify_at
         if due is not None and due <= now and not self._verifying:
@@ -153,7 +136,7 @@ class Follower:
         try:
             with self._ending(leave):
                 listing = shared.server.list(
-                    action.resource, self.namespace, tuple(self._rosters), action.resource_version, shared.interrupt
+                    action.resource, self.namespace, self._book.services, action.resource_version, shared.interrupt
                 )
         except ApiError as error:
             self._fail(error)
@@ -172,7 +155,7 @@ class Follower:
                 stream = shared.server.watch(
                     action.resource,
                     self.namespace,
-                    tuple(self._rosters),
+                    self._book.services,
                     action.resource_version,
                     action.timeout_seconds,
                     action.answer_timeout,
@@ -242,7 +225,7 @@ class Follower:
         sent_at = shared.clock()
         try:
             with self._ending(leave):
-                listing = shared.server.list(asked.resource, self.namespace, tuple(self._rosters), "", shared.interrupt)
+                listing = shared.server.list(asked.resource, self.namespace, self._book.services, "", shared.interrupt)
         except ApiError as error:
             with shared.lock:
                 self._reflector.verification_failed(error, shared.clock())
@@ -264,9 +247,7 @@ class Follower:
         return self._reflector.resource_version == listing.resource_version
 
     def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
-        for service, roster in self._rosters.items():
-            if service in touched or listed and roster.release_at is not None:
-                roster.update(self._store.slices(service), now, listed=listed)
+        self._book.update(touched, now, listed=listed)
         self._shared.changed(now)
 
     def _fail(self, error: ApiError) -> None:

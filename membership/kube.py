@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from membership.errors import ApiError, BadAnswer, Unreachable
+from membership.names import EVERY
 from membership.transport import LIMIT, Address, Exchange, Interrupt, Tls
 from membership.wire import SERVICE_NAME_LABEL, Event, Listing, Resource, decode_event, decode_list, decode_status
 
@@ -320,7 +321,9 @@ def _path(resource: Resource, namespace: str) -> str:
 
 
 def _selector(resource: Resource, services: Sequence[str]) -> dict[str, str]:
-    """One stream for all Services of a namespace. Endpoints have no such label; their own name is the Service's."""
+    """One stream for all Services of a namespace. Others have no such label; their own name is the Service's."""
+    if EVERY in services:
+        return {"labelSelector": SERVICE_NAME_LABEL} if resource is Resource.ENDPOINTSLICES else {}
     if resource is Resource.ENDPOINTSLICES:
         return {"labelSelector": f"{SERVICE_NAME_LABEL} in ({','.join(services)})"}
     return {"fieldSelector": f"metadata.name={services[0]}"} if len(services) == 1 else {}

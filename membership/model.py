@@ -76,6 +76,29 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port that a Service exposes; `name` is that of its pods' port in `Member.ports`, "" for an unnamed one."""
+
+    name: str
+    port: int
+    protocol: str = "TCP"
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceDefinition:
+    """What a Service says of itself, for formats that balance its load."""
+
+    namespace: str
+    name: str
+    ports: tuple[ServicePort, ...] = ()
+    by_client: bool = False
+    """sessionAffinity is ClientIP."""
+    annotations: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Those that begin with `serviceloadbalancer/`, without that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why one address of one slice is in the list or is not."""
 

@@ -8,6 +8,9 @@ from membership.errors import SettingsError
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 label: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 
+EVERY = "*"
+"""In place of a Service's name: every Service of the namespace."""
+
 
 def is_name(text: str) -> bool:
     """Whether this can be the name of a Service, a namespace or a port."""
@@ -17,6 +20,8 @@ def is_name(text: str) -> bool:
 def parse_services(services: Iterable[str], namespace: str) -> tuple[tuple[str, str], ...]:
     """`["is", "wso2/am"]` -> `(("default", "is"), ("wso2", "am"))`, each once, in the order given.
 
+    `*` for a name is `EVERY` Service, and then no other of that namespace is named besides.
+
     Raises SettingsError naming every item that is no `service` or `namespace/service`.
     """
     if isinstance(services, str):
@@ -25,7 +30,7 @@ def parse_services(services: Iterable[str], namespace: str) -> tuple[tuple[str, 
     for item in services:
         written = item.strip()
         parts = written.split("/")
-        if len(parts) > 2 or not all(map(is_name, parts)):
+        if len(parts) > 2 or not all(map(is_name, parts[:-1])) or not (is_name(parts[-1]) or parts[-1] == EVERY):
             problems.append(f"service {written!r} is not a name such as is, or wso2/is")
             continue
         found[(parts[0], parts[1]) if len(parts) == 2 else (namespace, parts[0])] = None
@@ -33,4 +38,5 @@ def parse_services(services: Iterable[str], namespace: str) -> tuple[tuple[str, 
         problems.append("no service is named: name at least one")
     if problems:
         raise SettingsError(problems)
-    return tuple(found)
+    whole = {namespace for namespace, name in found if name == EVERY}
+    return tuple((namespace, name) for namespace, name in found if name == EVERY or namespace not in whole)

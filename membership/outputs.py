@@ -1,7 +1,7 @@
 """Files made from the list: `--out FORMAT:[SOURCE:]TARGET`, and `membership render FORMAT [SOURCE] -o TARGET`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -46,6 +46,11 @@ class Output:
         """Reads the source anew each time. None where the list has nothing for it; raises RenderError."""
         source = None if self.source is None else _read(self.source)
         return FORMATS[self.format].render(snapshot, replace(setup, source=source))
+
+
+def needs_services(outputs: Iterable[Output]) -> bool:
+    """Whether any of them needs what the Services say of themselves."""
+    return any(FORMATS[output.format].takes_services for output in outputs)
 
 
 def split_out(text: str, profile: Profile | None) -> Request:

@@ -139,7 +139,7 @@ class Policy:
     """The settings that steer a reflector; all times in seconds."""
 
     source: str = "auto"
-    """auto, endpointslices or endpoints."""
+    """auto, or what to ask for: endpointslices, endpoints or services."""
     poll_interval: float = 10.0
     stale_after: float = 90.0
     relist_interval: float = 300.0

@@ -22,13 +22,16 @@ class AccessReport:
     text: str
 
 
-def check_access(server: ApiServer, services: Iterable[str], source: str, deadline: float) -> AccessReport:
+def check_access(
+    server: ApiServer, services: Iterable[str], source: str, deadline: float, *, definitions: bool = False
+) -> AccessReport:
     """Ask the API server, permission by permission, until `deadline` (monotonic).
 
-    Raises ApiError where it cannot be asked.
+    `definitions`: there are outputs that need the Services themselves. Raises ApiError where it cannot be asked.
     """
     namespaces = sorted({namespace for namespace, _ in parse_services(services, server.namespace)})
-    wanted = Resource.ENDPOINTS if source == "endpoints" else Resource.ENDPOINTSLICES
+    slices = Resource.ENDPOINTS if source == "endpoints" else Resource.ENDPOINTSLICES
+    wanted = (slices, Resource.SERVICES) if definitions else (slices,)
     lines = [f"ok: server {server.url} ({server.origin}), {server.version(deadline)}"]
     if not server.url.startswith("https:"):
         lines.append("warning: the connection is not encrypted")
@@ -40,14 +43,18 @@ def check_access(server: ApiServer, services: Iterable[str], source: str, deadli
     lines.append(f"ok: we are {account}" if account else "warning: the server does not say who we are")
     manifests = []
     for namespace in namespaces:
-        missing = [verb for verb in VERBS if not server.may(verb, wanted, namespace, deadline)]
-        for verb in VERBS:
-            state = "missing" if verb in missing else "ok"
-            lines.append(f"{state}: {verb} {wanted.qualified} in namespace {namespace}")
-        if missing:
-            falls_back = wanted is Resource.ENDPOINTSLICES and source == "auto"
-            endpoints_serve = falls_back and server.may("list", Resource.ENDPOINTS, namespace, deadline)
-            lines.append(_describe_fallback(namespace, missing, endpoints_serve))
+        complete = True
+        for resource in wanted:
+            missing = [verb for verb in VERBS if not server.may(verb, resource, namespace, deadline)]
+            complete = complete and not missing
+            for verb in VERBS:
+                state = "missing" if verb in missing else "ok"
+                lines.append(f"{state}: {verb} {resource.qualified} in namespace {namespace}")
+            if missing:
+                falls_back = resource is Resource.ENDPOINTSLICES and source == "auto"
+                endpoints_serve = falls_back and server.may("list", Resource.ENDPOINTS, namespace, deadline)
+                lines.append(_describe_fallback(namespace, resource, missing, endpoints_serve))
+        if not complete:
             manifests.append(render_role(namespace, wanted, account))
     comments = "".join(f"# {line}\n" for line in lines)
     return AccessReport(not manifests, comments + "---\n".join(manifests))
@@ -61,8 +68,8 @@ def find_account(server: ApiServer, deadline: float) -> str | None:
         return _subject(server.credentials.header() or "")
 
 
-def render_role(namespace: str, resource: Resource, account: str | None) -> str:
-    """The Role and RoleBinding that allow what we need in one namespace."""
+def render_role(namespace: str, resources: Iterable[Resource], account: str | None) -> str:
+    """The Role and RoleBinding that allow what we need in one namespace, all of it: the Role replaces an older one."""
     kind, *names = (account or "").split(":")[1:] or [""]
     if kind == "serviceaccount" and len(names) == 2:
         subject = f"- kind: ServiceAccount\n  name: {names[1]}\n  namespace: {names[0]}\n"
@@ -70,15 +77,16 @@ def render_role(namespace: str, resource: Resource, account: str | None) -> str:
         subject = f"- kind: User\n  name: {json.dumps(account)}\n  apiGroup: rbac.authorization.k8s.io\n"
     else:
         subject = f"- kind: ServiceAccount\n  name: default # the pod's serviceAccountName\n  namespace: {namespace}\n"
+    rules = "\n".join(f"""- apiGroups: ["{resource.group}"]
+  resources: ["{resource.value}"]
+  verbs: ["{'", "'.join(VERBS)}"]""" for resource in resources)
     return f"""apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
   name: {ROLE}
   namespace: {namespace}
 rules:
-- apiGroups: ["{resource.group}"]
-  resources: ["{resource.value}"]
-  verbs: ["{'", "'.join(VERBS)}"]
+{rules}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -93,8 +101,12 @@ subjects:
 {subject}"""
 
 
-def _describe_fallback(namespace: str, missing: list[str], endpoints_serve: bool) -> str:
+def _describe_fallback(namespace: str, resource: Resource, missing: list[str], endpoints_serve: bool) -> str:
     """What happens without the missing permission."""
+    if resource is Resource.SERVICES:
+        if missing == ["watch"]:
+            return f"until then the Services of namespace {namespace} are polled"
+        return "until then nothing is written in the format haproxy; the list itself does not depend on it"
     if missing == ["watch"]:
         return f"until then the list of namespace {namespace} is polled"
     if endpoints_serve:

@@ -10,8 +10,10 @@ All times are seconds of one monotonic clock, given by the caller.
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
 from membership import errors
 from membership.policy import (
@@ -38,8 +40,7 @@ from membership.policy import (
     WATCH_ANSWER,
     WATCH_TIMEOUT,
 )
-from membership.store import Store
-from membership.wire import Event, Listing, Resource, newer
+from membership.wire import Event, Item, Listing, Resource, newer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class Wait:
 Action = List | Watch | Wait
 
 
+class Store(Protocol):
+    """What is kept of the API server's objects; both return the Services of which something changed."""
+
+    def replace(self, items: Iterable[Item]) -> frozenset[str]: ...
+
+    def apply(self, event: Event) -> frozenset[str]: ...
+
+
 class Reflector:
     """Keeps `store` equal to what the API server has, for one namespace."""
 
@@ -99,7 +108,7 @@ class Reflector:
         self._slices_again_at: float | None = None
         self._holds: Resource | None = None  # whose list the store holds
         self._listed_at = self._verified_at = now
-        self.resource = Resource.ENDPOINTS if policy.source == "endpoints" else Resource.ENDPOINTSLICES
+        self.resource = Resource.ENDPOINTSLICES if policy.source == "auto" else Resource(policy.source)
         self.resource_version = ""
         self.proved_at: float | None = None
         self.problem: errors.ApiError | None = None

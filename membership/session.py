@@ -9,17 +9,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from types import TracebackType
 from typing import Self
 
+from membership.book import DefinitionBook, MemberBook
 from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
 from membership.follower import Follower, NamespaceStatus, Shared
 from membership.kube import ApiServer
 from membership.members import FAMILIES, Rules
-from membership.model import Explanation, Member, Snapshot
-from membership.names import parse_services
+from membership.model import Explanation, Member, ServiceDefinition, Snapshot
+from membership.names import EVERY, parse_services
 from membership.pace import Pace
 from membership.policy import Policy
 from membership.transport import Interrupt
@@ -43,6 +44,8 @@ class Options:
     poll_interval: float = 10.0
     stale_after: float = 90.0
     relist_interval: float = 300.0
+    definitions: bool = False
+    """Follow what the Services say of themselves as well, for formats that need it: list and watch of `services`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Publication:
 
     snapshot: Snapshot
     read_at: float
+    definitions: tuple[ServiceDefinition, ...] | None = None
+    """Of the Services that there are; None while not all were listed, or where they are not followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,9 @@ class _List:
 
     members: tuple[Member, ...] = ()
     unknown: tuple[str, ...] = ()
+    definitions: tuple[ServiceDefinition, ...] | None = None
+    found: tuple[str, ...] = ()
+    """The Services of namespaces of which `EVERY` one is followed."""
 
 
 class Membership:
@@ -102,7 +110,7 @@ class Membership:
         self._fallback = fallback
         self._started_at = clock()
         self._epoch = f"{random.getrandbits(64):016x}"
-        self._services = tuple(f"{namespace}/{name}" for namespace, name in named)
+        self._services = tuple(f"{namespace}/{name}" for namespace, name in named if name != EVERY)
         self._server = server
         self._threads: list[threading.Thread] = []
         self._subscribers: list[Callable[[Publication], None]] = []
@@ -114,9 +122,17 @@ class Membership:
         by_namespace: dict[str, list[str]] = {}
         for namespace, name in named:
             by_namespace.setdefault(namespace, []).append(name)
+        named_there = sorted(by_namespace.items())
+        self._books = [MemberBook(namespace, names, rules) for namespace, names in named_there]
         self._followers = [
-            Follower(namespace, names, rules, policy, random, shared)
-            for namespace, names in sorted(by_namespace.items())
+            Follower(namespace, book, policy, random, shared)
+            for (namespace, _), book in zip(named_there, self._books, strict=True)
+        ]
+        defined = named_there if options.definitions else []
+        self._definitions = [DefinitionBook(names) for _, names in defined]
+        self._definers = [
+            Follower(namespace, book, replace(policy, source="services"), random, shared)
+            for (namespace, _), book in zip(defined, self._definitions, strict=True)
         ]
 
     def __enter__(self) -> Self:
@@ -133,9 +149,10 @@ class Membership:
         if self._threads:
             return
         self._started_at = self._clock()
-        for follower in self._followers:
-            name = f"membership-{follower.namespace}"
-            self._threads.append(threading.Thread(target=follower.run, name=name, daemon=True))
+        for kind, followers in (("membership", self._followers), ("membership-services", self._definers)):
+            for follower in followers:
+                name = f"{kind}-{follower.namespace}"
+                self._threads.append(threading.Thread(target=follower.run, name=name, daemon=True))
         self._threads.append(threading.Thread(target=self._keep_time, name="membership-time", daemon=True))
         for thread in self._threads:
             thread.start()
@@ -188,7 +205,7 @@ class Membership:
                 if self._stopped.is_set():
                     return None
                 self._lock.wait()
-            return None if self._stopped.is_set() else Publication(self._snapshot(), self._read_at)
+            return None if self._stopped.is_set() else self._publication()
 
     def wait_newer(self, generation: int, timeout: float) -> bool:
         """Wait for a list newer than `generation`, at most `timeout` seconds; whether there is one."""
@@ -200,17 +217,17 @@ class Membership:
         with self._lock:
             self._subscribers.append(callback)
             if self._generation:
-                callback(Publication(self._snapshot(), self._read_at))
+                callback(self._publication())
 
     def explain(self) -> tuple[Explanation, ...]:
         """Every address of every slice, in the list or not, and why."""
         with self._lock:
-            return tuple(entry for follower in self._followers for entry in follower.explain())
+            return tuple(entry for book in self._books for entry in book.explain())
 
     def status(self) -> tuple[NamespaceStatus, ...]:
-        """How each namespace is followed, sorted by name."""
+        """How each namespace is followed, sorted by name; then how its Services are, where they are followed."""
         with self._lock:
-            return tuple(follower.status for follower in self._followers)
+            return tuple(follower.status for follower in (*self._followers, *self._definers))
 
     @property
     def problem(self) -> ApiError | None:
@@ -236,6 +253,23 @@ class Membership:
         """The clock that `Publication.read_at` was read from."""
         return self._clock()
 
+    def wait_definitions(self, timeout: float) -> Publication:
+        """Wait until the Services are known, too. Raises what keeps them from it, or MembershipTimeout."""
+        until = self._clock() + timeout
+        with self._lock:
+            while self._list.definitions is None:
+                problem = next((one.status.problem for one in self._definers if one.status.problem), None)
+                if isinstance(problem, (Forbidden, Unauthorized)):
+                    raise problem
+                remaining = until - self._clock()
+                if remaining <= 0 or self._stopped.is_set():
+                    raise MembershipTimeout(f"no list of Services within {timeout:g} s", problem)
+                self._lock.wait(remaining)
+            return self._publication()
+
+    def _publication(self) -> Publication:
+        return Publication(self._snapshot(), self._read_at, self._list.definitions)
+
     def _compose(self, read_at: float) -> None:
         """Under the lock, after every step of a follower: is there a new list?"""
         if not self._synced:
@@ -243,14 +277,21 @@ class Membership:
         if self._synced:
             self._publish(
                 _List(
-                    tuple(member for follower in self._followers for member in follower.members),
-                    tuple(name for follower in self._followers for name in follower.unknown),
+                    tuple(member for book in self._books for member in book.members),
+                    tuple(name for book in self._books for name in book.unknown),
+                    self._defined(),
+                    tuple(name for book in self._books for name in book.found),
                 ),
                 read_at,
             )
         elif self._fallback is not None and (read_at >= self._started_at + FALLBACK_AFTER or self._problem()):
             self._publish(_List(self._fallback.members, self._fallback.unknown_services), read_at)
         self._lock.notify_all()
+
+    def _defined(self) -> tuple[ServiceDefinition, ...] | None:
+        if not self._definers or not all(definer.listed_once for definer in self._definers):
+            return None
+        return tuple(definition for book in self._definitions for definition in book.definitions)
 
     def _publish(self, list_: _List, read_at: float) -> None:
         if self._generation and list_ == self._list:
@@ -259,7 +300,7 @@ class Membership:
         self._generation += 1
         self._read_at = read_at
         if self._subscribers:
-            publication = Publication(self._snapshot(), read_at)
+            publication = self._publication()
             for subscriber in self._subscribers:
                 subscriber(publication)
 
@@ -273,7 +314,7 @@ class Membership:
             stale=source == "state" or age > self._stale_after,
             age_seconds=age,
             source=source,
-            services=self._services,
+            services=(*self._services, *self._list.found),
             unknown_services=self._list.unknown,
             resource_versions={
                 status.namespace: status.resource_version for status in statuses if status.resource_version
@@ -307,9 +348,10 @@ class Membership:
         with self._lock:
             while not self._stopped.is_set():
                 now = self._clock()
-                for follower in self._followers:
+                followers = (*self._followers, *self._definers)
+                for follower in followers:
                     follower.keep_time(now)
-                due = [at for follower in self._followers if (at := follower.next_deadline) is not None]
+                due = [at for follower in followers if (at := follower.next_deadline) is not None]
                 if self._fallback is not None and not self._synced and not self._generation:
                     due.append(self._started_at + FALLBACK_AFTER)
                     if due[-1] <= now:

@@ -17,8 +17,8 @@ from membership.flags import Environ, Reader, Setting, choice
 from membership.gate import GateRules
 from membership.kube import ApiServer
 from membership.members import FAMILIES
-from membership.names import is_name, parse_services
-from membership.outputs import Output, check_outputs, warn_of_outputs
+from membership.names import EVERY, is_name, parse_services
+from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
 from membership.quantity import parse_boolean, parse_duration
 from membership.render import Rest, Setup
 from membership.session import Options
@@ -27,7 +27,8 @@ from membership.wso2.profiles import Profile, find_profile
 SETTINGS = (
     Setting(
         "services",
-        "Services to follow, separated by commas; an item may be namespace/service. Required.",
+        "Services to follow, separated by commas; an item may be namespace/service, and for haproxy * in place of the "
+        "name: every Service of the namespace. Required.",
         wso2=("KUBERNETES_SERVICES",),
         metavar="NAMES",
     ),
@@ -236,6 +237,9 @@ def read(
         hazelcast_rest=reader.parse("hazelcast-rest", _rest, "off"),
     )
     reader.problems += (*check_outputs(outputs, setup, options.family), *check(setup))
+    mixing = [output.format for output in outputs if not needs_services((output,))]
+    if mixing and any(item.rpartition("/")[2] == EVERY for item in services):
+        reader.problems.append(f"--services: {EVERY} is every Service, which {mixing[0]} would take for one cluster")
     default_format = "json" if environ.get("KUBERNETES_SERVICE_HOST") else "text"
     log_format = reader.parse("log-format", choice("text", "json"), default_format)
     log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")

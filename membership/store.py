@@ -6,16 +6,18 @@ slices: per-endpoint deltas would have to guess what a move between two slices m
 
 from collections.abc import Iterable
 
+from membership.names import EVERY
 from membership.wire import EndpointSlice, Event, EventType, Item
 
 _NONE: frozenset[str] = frozenset()
 
 
 class Store:
-    """Objects by name, for the followed Services of one namespace."""
+    """Objects by name, for the followed Services of one namespace: these, or `EVERY` one."""
 
     def __init__(self, services: Iterable[str]) -> None:
         self._services = tuple(services)
+        self._every = EVERY in self._services
         self._items: dict[str, Item] = {}
 
     def replace(self, items: Iterable[Item]) -> frozenset[str]:
@@ -47,9 +49,12 @@ class Store:
         return tuple(slice for item in self._items.values() for slice in item.slices if slice.service == service)
 
     def _followed(self, item: Item) -> Item:
-        if all(slice.service in self._services for slice in item.slices):
+        if all(self._follows(slice) for slice in item.slices):
             return item
-        return Item(item.name, tuple(slice for slice in item.slices if slice.service in self._services))
+        return Item(item.name, tuple(slice for slice in item.slices if self._follows(slice)))
+
+    def _follows(self, slice: EndpointSlice) -> bool:
+        return bool(slice.service) if self._every else slice.service in self._services
 
 
 def _services(item: Item | None) -> frozenset[str]:

@@ -13,16 +13,20 @@ from typing import TypeVar
 import msgspec
 
 from membership.errors import ApiError, BadAnswer, TooLarge, by_status
+from membership.model import ServiceDefinition, ServicePort
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 """https://kubernetes.io/docs/reference/labels-annotations-taints/#kubernetesioservice-name"""
+ANNOTATIONS = "serviceloadbalancer/"
+"""What the annotations of a Service that are kept begin with: those of Kubernetes' old Service LoadBalancer."""
 
 
 class Resource(StrEnum):
-    """The two resources that name a Service's addresses; the value is the plural in URLs and RBAC rules."""
+    """The two resources that name a Service's addresses, and Services; the value is the plural in URLs and RBAC."""
 
     ENDPOINTSLICES = "endpointslices"
     ENDPOINTS = "endpoints"
+    SERVICES = "services"
 
     @property
     def group(self) -> str:
@@ -30,7 +34,8 @@ class Resource(StrEnum):
 
     @property
     def kind(self) -> str:
-        return "EndpointSlice" if self is Resource.ENDPOINTSLICES else "Endpoints"
+        kinds = {"endpointslices": "EndpointSlice", "endpoints": "Endpoints", "services": "Service"}
+        return kinds[self.value]
 
     @property
     def qualified(self) -> str:
@@ -104,10 +109,14 @@ class EndpointSlice(_Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One object of the API server: its name, and the slices it amounts to (several for a v1 Endpoints object)."""
+    """One object of the API server: its name, and the slices it amounts to (several for a v1 Endpoints object).
+
+    A Service has no slices and a `definition` in their place.
+    """
 
     name: str
     slices: tuple[EndpointSlice, ...]
+    definition: ServiceDefinition | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +161,27 @@ class _Endpoints(_Struct, frozen=True):
     subsets: tuple[_Subset, ...] | None = None
 
 
+class _ServiceMetadata(Metadata, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class _ServicePort(_Struct, frozen=True):
+    port: int | None = None
+    name: str | None = None
+    protocol: str | None = None
+    app_protocol: str | None = None
+
+
+class _ServiceSpec(_Struct, frozen=True):
+    ports: tuple[_ServicePort, ...] | None = None
+    session_affinity: str | None = None
+
+
+class _Service(_Struct, frozen=True):
+    metadata: _ServiceMetadata
+    spec: _ServiceSpec | None = None
+
+
 class _ListMetadata(_Struct, frozen=True):
     resource_version: str = ""
     continue_: str | None = msgspec.field(name="continue", default=None)
@@ -165,6 +195,11 @@ class _SliceList(_Struct, frozen=True):
 class _EndpointsList(_Struct, frozen=True):
     metadata: _ListMetadata
     items: tuple[_Endpoints, ...] | None = None
+
+
+class _ServiceList(_Struct, frozen=True):
+    metadata: _ListMetadata
+    items: tuple[_Service, ...] | None = None
 
 
 class _Kind(_Struct, frozen=True):
@@ -182,6 +217,10 @@ class _Bookmark(_Struct, frozen=True):
 
 
 class _EndpointsObject(_Endpoints, frozen=True):
+    kind: str = ""
+
+
+class _ServiceObject(_Service, frozen=True):
     kind: str = ""
 
 
@@ -211,6 +250,8 @@ _SLICE_LIST = msgspec.json.Decoder(_SliceList)
 _SLICE = msgspec.json.Decoder(EndpointSlice)
 _ENDPOINTS_LIST = msgspec.json.Decoder(_EndpointsList)
 _ENDPOINTS = msgspec.json.Decoder(_EndpointsObject)
+_SERVICE_LIST = msgspec.json.Decoder(_ServiceList)
+_SERVICE = msgspec.json.Decoder(_ServiceObject)
 
 _MOST_DIGITS = 40
 """etcd's revisions have 64 bits; int() takes quadratic time and refuses more than 4300 digits."""
@@ -233,6 +274,9 @@ def decode_list(body: bytes, resource: Resource) -> Listing:
     if resource is Resource.ENDPOINTSLICES:
         slices = _decode(_SLICE_LIST, body)
         metadata, items = slices.metadata, tuple(_slice_item(slice) for slice in slices.items or ())
+    elif resource is Resource.SERVICES:
+        services = _decode(_SERVICE_LIST, body)
+        metadata, items = services.metadata, tuple(_service_item(item) for item in services.items or ())
     else:
         endpoints = _decode(_ENDPOINTS_LIST, body)
         metadata, items = endpoints.metadata, tuple(_endpoints_item(item) for item in endpoints.items or ())
@@ -262,6 +306,11 @@ def decode_event(line: bytes, resource: Resource) -> Event:
         # No look at its kind: addressType, which only a slice has, is demanded by the decoder.
         slice = _decode(_SLICE, envelope.object)
         return Event(EventType(envelope.type), _version(slice.metadata), _slice_item(slice))
+    if resource is Resource.SERVICES:
+        service = _decode(_SERVICE, envelope.object)
+        if service.kind != resource.kind:
+            raise BadAnswer(f"the watch sent a {service.kind!r}, not a {resource.kind!r}")
+        return Event(EventType(envelope.type), _version(service.metadata), _service_item(service))
     endpoints = _decode(_ENDPOINTS, envelope.object)
     if endpoints.kind != resource.kind:
         raise BadAnswer(f"the watch sent a {endpoints.kind!r}, not a {resource.kind!r}")
@@ -332,6 +381,26 @@ def _version(metadata: Metadata) -> str:
 
 def _slice_item(slice: EndpointSlice) -> Item:
     return Item(slice.metadata.name, (slice,))
+
+
+def _service_item(service: _Service) -> Item:
+    metadata, spec = service.metadata, service.spec or _ServiceSpec()
+    definition = ServiceDefinition(
+        namespace=metadata.namespace,
+        name=metadata.name,
+        ports=tuple(
+            ServicePort(port.name or "", port.port, port.protocol or "TCP", port.app_protocol or "")
+            for port in spec.ports or ()
+            if port.port
+        ),
+        by_client=spec.session_affinity == "ClientIP",
+        annotations={
+            key.removeprefix(ANNOTATIONS): value
+            for key, value in (metadata.annotations or {}).items()
+            if key.startswith(ANNOTATIONS)
+        },
+    )
+    return Item(metadata.name, (), definition)
 
 
 def _endpoints_item(endpoints: _Endpoints) -> Item:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 
 from membership.copying import OpenFolders
@@ -16,6 +17,7 @@ from membership.files import FileWriter
 from membership.gate import Gate
 from membership.hazelcast import client_cluster
 from membership.names import parse_services
+from membership.outputs import needs_services
 from membership.session import Membership
 from membership.verification import VerifyRules
 from sidecar.health import GateKeeper
@@ -53,7 +55,11 @@ class App:
         names = tuple("/".join(name) for name in parse_services(shared.services, shared.server.namespace))
         fallback = load_state(settings.state, names) if settings.state else None
         self._membership = Membership(
-            shared.server, shared.services, shared.port, options=shared.options, fallback=fallback
+            shared.server,
+            shared.services,
+            shared.port,
+            options=replace(shared.options, definitions=needs_services(settings.outputs)),
+            fallback=fallback,
         )
         self._verifier = self._make_verifier()
         self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)

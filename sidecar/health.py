@@ -117,7 +117,8 @@ def _check_namespace(status: NamespaceStatus, now: float, limit: float) -> Check
     for refusal in status.refusals:
         text += f"; done without: {refusal}"
     well = status.problem is None and not status.refusals and age <= limit
-    return Check(f"namespace {status.namespace}", well, text, required=False)
+    what = "services of namespace" if status.source.startswith("services") else "namespace"
+    return Check(f"{what} {status.namespace}", well, text, required=False)
 
 
 def _check_services(snapshot: Snapshot) -> Check:

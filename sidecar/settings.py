@@ -11,6 +11,7 @@ from typing import Any
 from membership.errors import SettingsError
 from membership.flags import Environ, Reader, Setting, choice, parse_positive_duration
 from membership.hazelcast import client_cluster
+from membership.names import EVERY
 from membership.outputs import PRODUCT, Output, make_output, split_out
 from membership.push import SINCE
 from membership.quantity import parse_duration
@@ -127,6 +128,11 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
         reader.defaults |= {"hazelcast-rest": "write"}
     _check_targets(outputs, staging, state, reader.problems)
     _check_port(http, reader.problems)
+    every = any(item.strip().rpartition("/")[2] == EVERY for item in (reader.text("services") or "").split(","))
+    if every and (push or verify is not None):
+        reader.problems.append(
+            f"--services: {EVERY} is every Service, whose pods are no one cluster to verify or push to"
+        )
     shared = read(reader, environ, outputs, check=lambda setup: _check_push(setup, outputs) if push else ())
     if verify is not None and _has_no_rest(shared.setup, outputs):
         shared = replace(shared, warnings=(*shared.warnings, _REST_IS_OFF))

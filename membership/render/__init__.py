@@ -14,7 +14,9 @@ from membership.model import Snapshot
 from membership.render.axis2_xml import render_axis2_xml
 from membership.render.csv import render_csv
 from membership.render.deployment_toml import render_deployment_toml
+from membership.render.haproxy import render_haproxy
 from membership.render.hazelcast_xml import render_hazelcast_xml
+from membership.render.hiera import render_hiera
 from membership.render.json import render_json
 from membership.render.lines import render_lines
 from membership.render.prometheus_sd import render_prometheus_sd
@@ -35,6 +37,8 @@ class Format:
     """Writes the own address and port."""
     ipv4_only: bool = False
     """Carbon reads it: it splits members at ":" and runs with preferIPv4Stack=true."""
+    takes_services: bool = False
+    """Needs what the Services say of themselves: list and watch of `services` are asked for."""
     empty: bytes = b""
     """How a reader is told that there are no addresses; files are not written then."""
 
@@ -53,6 +57,8 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         "deployment-toml": Format(render_deployment_toml, takes_source=True, names_self=True, ipv4_only=True),
         "axis2-xml": Format(render_axis2_xml, takes_source=True, names_self=True, ipv4_only=True),
         "template": Format(render_template, takes_source=True),
+        "haproxy": Format(render_haproxy, takes_services=True),
+        "hiera": Format(render_hiera, names_self=True, ipv4_only=True),
     }
 )
 """By the name used in `--out` and `membership render`."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from membership.errors import RenderError
-from membership.model import Snapshot
+from membership.model import ServiceDefinition, Snapshot
 
 DEFAULT_CLUSTER_NAME = "wso2.carbon.domain"
 """Carbon's own default of `clustering.domain`."""
@@ -37,6 +37,8 @@ class Setup:
     hazelcast_rest: Rest = "off"
     """For `hazelcast-xml`."""
     source: Source | None = None
+    definitions: tuple[ServiceDefinition, ...] | None = None
+    """What the Services of the list say of themselves, for `haproxy`; None: not known (yet)."""
 
     def own_port(self, snapshot: Snapshot) -> int:
         """The own member port. Raises RenderError where it is a name and the own member is not in the list (yet)."""

@@ -20,15 +20,26 @@ def write_service(
     publish_not_ready: bool,
     headless: bool,
     families: Sequence[str] | None,
+    annotations: Mapping[str, str],
+    exposed: Mapping[str, int],
+    session_affinity: str,
 ) -> None:
     """Write what differs from `pods`. `families` None: those of pods and Service so far, else IPv4."""
     with history.lock:
         old = history.get("services", namespace, name)
         used = families or _families(pods, old.value if old else None)
         wanted = build_service(
-            namespace, name, ports=ports, families=used, headless=headless, publish_not_ready=publish_not_ready
+            namespace,
+            name,
+            ports=ports,
+            families=used,
+            headless=headless,
+            publish_not_ready=publish_not_ready,
+            annotations=annotations,
+            exposed=exposed,
+            session_affinity=session_affinity,
         )
-        if old is None or old.value["spec"] != wanted["spec"]:
+        if old is None or _said(old.value) != _said(wanted):
             old = history.put("services", wanted)
         service = old.value
         for family in ("IPv4", "IPv6"):
@@ -46,6 +57,11 @@ def write_service(
         before = history.get("endpoints", namespace, name)
         if before is None or not _same_endpoints(before.value, endpoints):
             history.put("endpoints", endpoints)
+
+
+def _said(service: Json) -> tuple[object, object]:
+    """What a user writes into a Service, and may change."""
+    return service["spec"], service["metadata"].get("annotations")
 
 
 def remove_service(history: History, namespace: str, name: str, *, leave_slices: bool) -> None:

@@ -103,17 +103,29 @@ def build_service(
     families: Sequence[str],
     publish_not_ready: bool,
     headless: bool,
+    annotations: Mapping[str, str] = MappingProxyType({}),
+    exposed: Mapping[str, int] = MappingProxyType({}),
+    session_affinity: str = "None",
 ) -> Json:
-    """A minimal v1 Service."""
+    """A minimal v1 Service; `exposed` are its own ports by name, where they are not those of its pods."""
     ip = "None" if headless else "10.96.0.10"
+    metadata: Json = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
     return {
-        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}},
+        "metadata": metadata,
         "spec": {
             "type": "ClusterIP",
             "clusterIP": ip,
             "clusterIPs": [ip],
             "selector": {"app": name},
-            "ports": [{**port, "targetPort": port.get("port")} for port in build_ports(ports)],
+            "ports": [
+                port
+                | {"targetPort": port.get("port")}
+                | ({"port": exposed[port["name"]]} if port["name"] in exposed else {})
+                for port in build_ports(ports)
+            ],
+            "sessionAffinity": session_affinity,
             "publishNotReadyAddresses": publish_not_ready,
             "ipFamilies": list(families),
             "ipFamilyPolicy": "SingleStack" if len(families) == 1 else "RequireDualStack",

@@ -30,11 +30,14 @@ class World:
         publish_not_ready: bool = False,
         headless: bool = True,
         families: Sequence[str] | None = None,
+        annotations: Mapping[str, str] = MappingProxyType({}),
+        exposed: Mapping[str, int] = MappingProxyType({}),
+        session_affinity: str = "None",
     ) -> str:
         """Bring Service, EndpointSlices and Endpoints to `pods`; the resource version after the last write.
 
         Writes what the real controllers would, and only what changed. `families`: "IPv4", "IPv6" (None: those
-        that the pods have).
+        that the pods have). `exposed`: the Service's own ports by name, where they are not those of its pods.
         """
         with self._history.lock:
             write_service(
@@ -47,6 +50,9 @@ class World:
                 publish_not_ready=publish_not_ready,
                 headless=headless,
                 families=families,
+                annotations=annotations,
+                exposed=exposed,
+                session_affinity=session_affinity,
             )
             return self.resource_version
 

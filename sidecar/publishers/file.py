@@ -1,10 +1,12 @@
 """`--out`: one file for each, rendered from the newest list."""
 
+from dataclasses import replace
+
 from membership.files import FileWriter
 from membership.outputs import Output
-from membership.render import Setup
+from membership.render import FORMATS, Setup
 from membership.session import Membership, Publication
-from sidecar.publishers.worker import Published, Worker
+from sidecar.publishers.worker import NotYet, Published, Worker
 
 
 class FilePublisher(Worker):
@@ -23,7 +25,12 @@ class FilePublisher(Worker):
         writer.remove_leftovers()
 
     def _write(self, publication: Publication) -> bool:
-        content = self._output.render(publication.snapshot, self._setup)
+        setup = self._setup
+        if FORMATS[self._output.format].takes_services:
+            if publication.definitions is None:
+                raise NotYet("the Services were not listed yet")
+            setup = replace(setup, definitions=publication.definitions)
+        content = self._output.render(publication.snapshot, setup)
         if content is None:
             return False
         self._writer.write(content)

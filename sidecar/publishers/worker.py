@@ -52,6 +52,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name=f"output-{name}", daemon=True)
         self._logged_at = 0.0
         self._put_out = 0
+        self._put_off = 0
 
     @property
     def status(self) -> PublisherStatus:
@@ -65,9 +66,13 @@ class Worker:
         self._thread.join(0.2)
 
     def wait_for(self, generation: int, timeout: float) -> None:
-        """Wait until a list at least this new was put out or failed, at most `timeout` seconds."""
+        """Wait until a list at least this new was put out, put off or failed, at most `timeout` seconds."""
+
+        def dealt_with() -> bool:
+            return max(self._status.generation, self._put_off) >= generation or bool(self._status.problem)
+
         with self._changed:
-            self._changed.wait_for(lambda: self._status.generation >= generation or bool(self._status.problem), timeout)
+            self._changed.wait_for(dealt_with, timeout)
 
     def _run(self) -> None:
         publication = self._membership.next_after(0)
@@ -85,6 +90,7 @@ class Worker:
             try:
                 wrote = self._put(publication)
             except NotYet as reason:
+                self._put_off = generation
                 self._note_waiting(str(reason))
                 return
             except PublishError as error:

@@ -54,7 +54,7 @@ def test_make_targets_in_the_documents_exist() -> None:
 def test_subcommands_in_the_readme_exist() -> None:
     line = re.search(r"The command, [^\n]*", (ROOT / "README.md").read_text())
     assert line is not None
-    named = {name.removeprefix("membership ") for name in re.findall(r"`([a-z ]+)`", line[0])}
+    named = {name.removeprefix("membership ") for name in re.findall(r"`([a-z -]+)`", line[0])}
     assert named == set(command.commands)
 
 

@@ -876,3 +876,16 @@ def test_writes_arrive_fast(kube: FakeKube, client: Client) -> None:
         watch.event()
         taken.append(time.perf_counter() - began)
     assert sorted(taken)[100] < 0.02
+
+
+def test_a_service_says_what_it_was_given(kube: FakeKube, client: Client) -> None:
+    pods = [Pod("10.0.0.1")]
+    more: dict[str, Any] = {"ports": {"https": 9443}, "exposed": {"https": 443}, "session_affinity": "ClientIP"}
+    first = kube.set_service("ns", "svc", pods, **more)
+    assert kube.set_service("ns", "svc", pods, **more) == first
+    second = kube.set_service("ns", "svc", pods, annotations={"a": "b"}, **more)
+    assert int(second) == int(first) + 1
+    (service,) = client.list("/api/v1/namespaces/ns/services")["items"]
+    assert service["metadata"]["annotations"] == {"a": "b"} and service["spec"]["sessionAffinity"] == "ClientIP"
+    (port,) = service["spec"]["ports"]
+    assert (port["name"], port["port"], port["targetPort"]) == ("https", 443, 9443)

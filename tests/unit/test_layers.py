@@ -20,6 +20,7 @@ _PURE_NAMES = (
     "store",
     "members",
     "roster",
+    "book",
     "policy",
     "reflector",
     "gate",
@@ -41,7 +42,7 @@ PURE_LIBRARIES = frozenset(
     "bisect collections dataclasses decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
-FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml"})
+FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
 """For the formats that need them, in render/ and wso2/ only."""
 ENVIRONMENT_READERS = {"membership/settings.py", "membership/access.py"}
 

@@ -15,6 +15,8 @@ ITEMS = {
     "spaces around items": (" is , wso2/am ", [("own", "is"), ("wso2", "am")]),
     "in the order named": (["z", "a"], [("own", "z"), ("own", "a")]),
     "each once": (["is", "own/is", "is"], [("own", "is")]),
+    "every Service": (["*", "is"], [("own", "*")]),
+    "every Service of one namespace": (["am", "wso2/*", "wso2/is"], [("own", "am"), ("wso2", "*")]),
     "one name in two namespaces": (["a/is", "b/is"], [("a", "is"), ("b", "is")]),
 }
 
@@ -24,6 +26,8 @@ PROBLEMS = {
     "too many slashes": (["a/b/c"], ["'a/b/c'"]),
     "no namespace": (["/is"], ["'/is'"]),
     "no service": (["wso2/"], ["'wso2/'"]),
+    "every namespace": (["*/is", "*/*"], ["'*/is'", "'*/*'"]),
+    "a part of a name": (["is*"], ["'is*'"]),
     "every wrong one is named": (["IS", "am", "k m"], ["'IS'", "'k m'"]),
     "no way out of the URL's path": (["../is", "is?x"], ["'../is'", "'is?x'"]),
 }

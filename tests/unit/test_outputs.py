@@ -88,6 +88,12 @@ def test_a_product_that_would_not_read_the_file(source: str) -> None:
     assert parse("hazelcast-xml:/x", product="ob-3.0", hazelcast_version="4.2").outputs
 
 
+def test_every_service_is_no_cluster() -> None:
+    assert parse("haproxy:/x", services="wso2/*").outputs
+    assert "* is every Service, which lines would take" in problems("haproxy:/x", "lines:/y", services="wso2/*, is")
+    assert "no one cluster to verify" in problems("haproxy:/x", services="*", verify="all")
+
+
 def test_refused_and_unknown_products() -> None:
     assert "--product: 'am-4.2': its pack has no Hazelcast" in problems(product="am-4.2")
     assert "'is-9' is not known" in problems(product="is-9")

@@ -6,22 +6,24 @@ import sys
 import pytest
 
 from membership import RenderError
+from membership.model import ServiceDefinition, ServicePort
 from membership.render import FORMATS, SERVED, Setup, Source, render_served
 from tests.unit.lists import member, snapshot
 
+DEFINITIONS = (ServiceDefinition("wso2", "is", (ServicePort("http", 80),)),)
 SOURCES = {"axis2-xml": b"<a><clustering/></a>", "template": b"{{ members | length }}"}
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_only_json_says_that_a_list_is_empty(name: str) -> None:
-    setup = Setup(self_ip="10.0.0.1", source=Source("s", SOURCES.get(name, b"")))
+    setup = Setup(self_ip="10.0.0.1", source=Source("s", SOURCES.get(name, b"")), definitions=DEFINITIONS)
     assert (FORMATS[name].render(snapshot(), setup) is None) == (name != "json")
     assert FORMATS[name].render(snapshot("10.0.0.1"), setup)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_same_list_is_the_same_bytes(name: str) -> None:
-    setup = Setup(self_ip="10.0.0.1", source=Source("s", SOURCES.get(name, b"")))
+    setup = Setup(self_ip="10.0.0.1", source=Source("s", SOURCES.get(name, b"")), definitions=DEFINITIONS)
     first, second = (FORMATS[name].render(snapshot("10.0.0.1", generation=number), setup) for number in (1, 2))
     assert first == second
 
@@ -43,5 +45,5 @@ def test_a_source_is_needed_where_one_is_taken(name: str) -> None:
 def test_what_only_one_format_needs_is_not_imported_before() -> None:
     program = "import sys, membership.cli, sidecar.app\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.split()
-    needed = {"jinja2", "lxml", "pyexpat", "tomllib", "tomlkit", "membership.wso2.deployment_toml"}
+    needed = {"jinja2", "lxml", "pyexpat", "tomllib", "tomlkit", "membership.wso2.deployment_toml", "yaml"}
     assert not needed & set(loaded)

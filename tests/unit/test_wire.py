@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membership import errors
+from membership.errors import BadAnswer
+from membership.model import ServiceDefinition, ServicePort
 from membership.wire import EndpointSlice, EventType, Resource, decode_event, decode_list, decode_status, newer
 from tests.unit.slices import endpoints_json, line_json, list_json, slice_json
 
@@ -368,3 +370,51 @@ def test_resources_have_the_api_servers_names(resource: Resource, group: str, ki
 
 def test_a_resource_version_of_any_length_does_not_break_the_reader() -> None:
     assert newer("9" * 5000, "1") in (True, None)
+
+
+# Services
+
+
+def service(**more: Any) -> dict[str, Any]:
+    return {
+        "kind": "Service",
+        "metadata": {"name": "is", "namespace": "wso2", "resourceVersion": "7", "uid": "u", **more.pop("metadata", {})},
+        "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 443, "targetPort": "https"}], **more},
+    }
+
+
+def test_a_service_says_its_ports_affinity_and_the_annotations_of_the_load_balancer() -> None:
+    ports = [
+        {"name": "a", "port": 443, "targetPort": 9443, "protocol": "TCP", "appProtocol": "https"},
+        {"name": "b", "port": 53, "protocol": "UDP"},
+    ]
+    annotations = {"serviceloadbalancer/lb.host": "a.b", "other": "x"}
+    body = service(ports=ports, sessionAffinity="ClientIP", metadata={"annotations": annotations})
+    listing = decode_list(
+        json.dumps({"kind": "ServiceList", "metadata": {"resourceVersion": "9"}, "items": [body]}).encode(),
+        Resource.SERVICES,
+    )
+    assert listing.resource_version == "9"
+    assert listing.items[0].definition == ServiceDefinition(
+        "wso2",
+        "is",
+        (ServicePort("a", 443, "TCP", "https"), ServicePort("b", 53, "UDP", "")),
+        True,
+        {"lb.host": "a.b"},
+    )
+    assert listing.items[0].slices == ()
+
+
+def test_a_service_may_leave_nearly_everything_out() -> None:
+    for spec in (None, {}, {"ports": None}, {"ports": [{"name": "x"}]}):
+        line = json.dumps({"type": "ADDED", "object": {**service(), "spec": spec}}).encode()
+        event = decode_event(line, Resource.SERVICES)
+        assert event.item is not None and event.item.definition == ServiceDefinition("wso2", "is")
+
+
+def test_a_watch_of_services_takes_nothing_else() -> None:
+    line = json.dumps({"type": "ADDED", "object": {**service(), "kind": "Endpoints"}}).encode()
+    with pytest.raises(BadAnswer, match="'Endpoints', not a 'Service'"):
+        decode_event(line, Resource.SERVICES)
+    with pytest.raises(BadAnswer, match="'EndpointsList', not 'ServiceList'"):
+        decode_list(b'{"kind": "EndpointsList", "metadata": {"resourceVersion": "1"}}', Resource.SERVICES)
