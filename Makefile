@@ -1,10 +1,10 @@
 # `make help` lists the targets. Every target sets up what it needs.
 SHELL := /bin/bash
 BIN := .venv/bin
-PYTHON_FILES := membership sidecar testbed tests examples benchmarks
+PYTHON_FILES := membership sidecar testbed tests examples benchmarks deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
+.PHONY: help venv demo run check format test test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench bench-faults clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -30,6 +30,14 @@ check: venv  ## format, lint, types, layers
 
 test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
 	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/sidecar tests/faults
+
+test-deploy: venv  ## the image's file system as uid 10001, the manifests, a pod played by them; root
+	scripts/require unshare:util-linux ip:iproute2
+	$(BIN)/pytest -q tests/deploy
+
+image-root: venv  ## what the Dockerfile puts on its base, in build/image-root
+	rm -rf build/image-root
+	$(BIN)/python -m deploy.image.build_root build/image-root
 
 controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
 	testbed/build_controlplane
