@@ -1,10 +1,11 @@
 # `make help` lists the targets. Every target sets up what it needs.
 SHELL := /bin/bash
 BIN := .venv/bin
-PYTHON_FILES := membership sidecar testbed tests examples benchmarks
+PYTHON_FILES := membership sidecar testbed tests examples benchmarks deploy
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test simulate test-real test-e2e test-e2e-full soak controlplane bench bench-faults clean
+.PHONY: help venv demo run check format test simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
+	bench-faults clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -34,6 +35,14 @@ test: venv  ## the Python tier: unit, simulation, sidecar, faults; needs nothing
 simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replays one; MUTATIONS=1: is every mistake seen?
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \
 		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
+
+test-deploy: venv  ## the image's files as uid 10001, and the manifests; 2 minutes, root
+	scripts/require unshare:util-linux ip:iproute2
+	$(BIN)/pytest -q tests/deploy
+
+image-root: venv  ## what the Dockerfile puts on its base, in build/image-root
+	rm -rf build/image-root
+	$(BIN)/python -m deploy.image.build_root build/image-root
 
 controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minutes without Go's build cache)
 	testbed/build_controlplane
