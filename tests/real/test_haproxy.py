@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -25,8 +26,11 @@ from typing import Self
 import pytest
 import trustme
 
+from membership.model import ServiceDefinition, ServicePort
+from membership.render import FORMATS, Setup
 from membership.testing import FakeKube, Pod
 from tests.running import Sidecar, until
+from tests.unit.lists import member, snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "haproxy"
 STICKY = {"serviceloadbalancer/lb.cookie-sticky-session": "true"}
@@ -86,6 +90,7 @@ class _Answer(BaseHTTPRequestHandler):
         body = str(self.connection.getsockname()[0]).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Path", f"{self.path} {self.headers['X-Forwarded-Proto']}")
         self.end_headers()
         self.wfile.write(body)
 
@@ -98,7 +103,7 @@ class _Answer(BaseHTTPRequestHandler):
 class Haproxy:
     """`haproxy -W -S SOCKET -f base.cfg -f services.cfg`, ended with all its workers."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, **environ: str) -> None:
         self._folder = folder
         self._log = (folder / "haproxy.log").open("wb")
         self.socket = folder / "master.sock"
@@ -113,7 +118,7 @@ class Haproxy:
                 "-f",
                 str(folder / "services.cfg"),
             ],
-            env={**os.environ, "HAPROXY_RUN": str(folder)},
+            env={**os.environ, "HAPROXY_RUN": str(folder), **environ},
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
@@ -317,3 +322,53 @@ def test_haproxy_takes_the_example(haproxy: str, folder: Path) -> None:
     found = subprocess.run([haproxy, "-c", *files], env=environ, capture_output=True, text=True, timeout=20)
     assert found.returncode == 0, found.stderr
     assert "ALERT" not in found.stderr
+
+
+def fetch(connection: http.client.HTTPConnection, path: str, host: str = "") -> tuple[int, str, str | None]:
+    """Status, who answered, and what path and scheme he saw."""
+    try:
+        connection.request("GET", path, headers={"Connection": "close", **({"Host": host} if host else {})})
+        response = connection.getresponse()
+        return response.status, response.read().decode(), response.getheader("X-Path")
+    finally:
+        connection.close()
+
+
+def test_hosts_paths_and_tls_lead_where_they_should(haproxy: str, folder: Path) -> None:
+    authority, certificate = trustme.CA(), folder / "tls.pem"
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    inner = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("pod.invalid").configure_cert(inner)  # of an authority that nobody knows
+    outer = ssl.create_default_context()
+    authority.configure_trust(outer)
+    inside, shared, secure = free_port("127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"), free_port(""), free_port("")
+    definitions = (
+        ServiceDefinition("wso2", "am", (ServicePort("http", shared),)),
+        ServiceDefinition("wso2", "is", (ServicePort("http", shared),)),
+        ServiceDefinition("wso2", "gw", (ServicePort("http", shared),), annotations={"lb.host": "gw.example.com"}),
+        ServiceDefinition("wso2", "tls", (ServicePort("https", secure),), annotations={"lb.sslTerm": "true"}),
+    )
+    members = (
+        member(f"127.0.1.{number}", service=name, name=name, ports={"http": inside, "https": inside})
+        for number, name in enumerate(("am", "is", "gw", "tls"), 1)
+    )
+    content = FORMATS["haproxy"].render(snapshot(*members), Setup(definitions=definitions))
+    (folder / "services.cfg").write_bytes(content or b"")
+    with ExitStack() as stack:
+        for number in range(1, 5):
+            backend = Backend(f"127.0.1.{number}", inside)
+            stack.callback(backend.stop)
+            if number == 4:
+                backend.socket = inner.wrap_socket(backend.socket, server_side=True)
+        started = stack.enter_context(Haproxy(haproxy, folder, HAPROXY_CRT=str(certificate)))
+        until(lambda: started.workers() == (1, 0), 10, "haproxy's worker")
+
+        def plain() -> http.client.HTTPConnection:
+            return http.client.HTTPConnection("127.0.0.1", shared, timeout=10)
+
+        assert fetch(plain(), "/am/carbon?x=1") == (200, "127.0.1.1", "/carbon?x=1 None")
+        assert fetch(plain(), "/is") == (200, "127.0.1.2", "/ None")
+        assert fetch(plain(), "/am/x", f"gw.example.com:{shared}") == (200, "127.0.1.3", "/am/x None")
+        assert fetch(plain(), "/ams")[0] == 503
+        tls = http.client.HTTPSConnection("localhost", secure, timeout=10, context=outer)
+        assert fetch(tls, "/") == (200, "127.0.1.4", "/ https")

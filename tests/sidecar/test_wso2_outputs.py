@@ -60,7 +60,7 @@ def test_a_broken_source_is_a_failure_that_is_told_until_it_is_mended(kube: Fake
         sidecar.wait_log("cannot be read", 10)
         source.write_text(TOML_IS_5_11)
         until(lambda: len(members(target)) == 2, 15, "the file, once its source is whole")
-        assert sidecar.get("/readyz?verbose").text.count("[!]output") == 0
+        until(lambda: sidecar.get("/readyz?verbose").text.count("[!]output") == 0, 5, "the output to be well")
 
 
 def test_a_tree_without_staging_is_warned_of(kube: FakeKube, tmp_path: Path) -> None:
