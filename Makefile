@@ -31,7 +31,7 @@ check: venv  ## format, lint, types, layers
 test: venv  ## the Python tier: unit, sidecar, faults; needs nothing but Python
 	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/sidecar tests/faults
 
-test-deploy: venv  ## the image's files as uid 10001, and the manifests; 2 minutes, root
+test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them; 2 minutes, root
 	scripts/require unshare:util-linux ip:iproute2
 	$(BIN)/pytest -q tests/deploy
 
