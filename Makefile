@@ -36,7 +36,7 @@ simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replay
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \
 		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
-test-deploy: venv  ## the image's files as uid 10001, and the manifests; 2 minutes, root
+test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them; 2 minutes, root
 	scripts/require unshare:util-linux ip:iproute2
 	$(BIN)/pytest -q tests/deploy
 

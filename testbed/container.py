@@ -9,6 +9,7 @@ mount namespace of the process, and goes with it.
 """
 
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class Container:
     def command(self, arguments: Sequence[str]) -> list[str]:
         """The command line that runs `arguments` inside, as the same process, with the environment it is given."""
         self.root.mkdir(parents=True, exist_ok=True)
-        chroot = ["exec", "chroot", f"--userspec={self.user}", "--groups=", str(self.root), *arguments]
+        chroot = ["exec", _find_chroot(), f"--userspec={self.user}", "--groups=", str(self.root), *arguments]
         script = "\n".join([*self._steps(), shlex.join(chroot)])
         return ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-ec", script]
 
@@ -60,6 +61,11 @@ class Container:
             # Debian's own Python has other things in /usr/lib, which is here already.
             (base / "lib" / version if base == Path("/usr") else base / "lib", _library(base, version)),
         ]
+
+
+def _find_chroot() -> str:
+    """Its path, for the PATH that the process gets need not have /usr/sbin."""
+    return shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin") or "chroot"
 
 
 def _library(base: Path, version: str) -> str:
