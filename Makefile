@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 PYTHON_FILES := membership sidecar testbed tests examples benchmarks deploy
+# What looks at the source and not at what it does: by `make check`, not by `make test`.
+CHECKED := tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo run check format test simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
@@ -27,10 +29,11 @@ check: venv  ## format, lint, types, layers
 	$(BIN)/black -q -l 120 --check $(PYTHON_FILES) || { echo "make format would change files" >&2; exit 1; }
 	$(BIN)/flake8 $(PYTHON_FILES)
 	$(BIN)/mypy
-	$(BIN)/pytest -q tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
+	$(BIN)/pytest -q $(CHECKED)
 
 test: venv  ## the Python tier: unit, simulation, sidecar, faults; needs nothing but Python
-	$(BIN)/pytest -q -n 3 --dist loadfile tests/unit tests/simulation tests/sidecar tests/faults
+	$(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(CHECKED)) \
+		tests/unit tests/simulation tests/sidecar tests/faults
 
 simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replays one; MUTATIONS=1: is every mistake seen?
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \

@@ -2,8 +2,17 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+LONGEST = ("test_push.py", "test_verify.py", "test_files.py", "test_settings.py", "test_command.py", "test_http.py")
+"""Files that take longest, mostly by waiting: they begin first, so that nothing is left to wait for at the end."""
 
 settings.register_profile("same", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("random", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))

@@ -8,7 +8,9 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote_plus
@@ -151,7 +153,7 @@ def failures(sidecar: Sidecar) -> float:
     return sidecar.metric("membership_publish_failures_total", output=OUTPUT) or 0.0
 
 
-def test_the_list_is_given_once_and_what_is_right_is_left_alone(scene: Scene) -> None:
+def the_list_is_given_once_and_what_is_right_is_left_alone(scene: Scene) -> None:
     scene.pods(1, 2)
     member = scene.member(1)
     with scene.sidecar() as sidecar:
@@ -196,7 +198,7 @@ def test_a_burst_of_changes_is_two_lists_at_most(scene: Scene) -> None:
         assert len(member.given) <= 2
 
 
-def test_a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss(scene: Scene) -> None:
+def a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss(scene: Scene) -> None:
     scene.pods(1, 2)
     with scene.sidecar() as sidecar:
         until(lambda: "waiting: nothing listens there" in health(sidecar), what="waiting")
@@ -210,7 +212,7 @@ def test_a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss(scene: Sc
         until(lambda: member.given, SOON, "the list")
 
 
-def test_a_wrong_cluster_name_is_said_once_and_asked_seldom(scene: Scene) -> None:
+def a_wrong_cluster_name_is_said_once_and_asked_seldom(scene: Scene) -> None:
     scene.pods(1, 2)
     member = scene.member(1)
     with scene.sidecar("--cluster-name", "another") as sidecar:
@@ -221,10 +223,7 @@ def test_a_wrong_cluster_name_is_said_once_and_asked_seldom(scene: Scene) -> Non
         assert sidecar.count("it refuses the list") == 1 and health(sidecar).startswith("[!]")
 
 
-@pytest.mark.parametrize(
-    ("mode", "path", "group"), [("closed", READY, "HEALTH_CHECK"), ("no-write", "POST", "CLUSTER_WRITE")]
-)
-def test_rest_off_is_asked_twice_and_said_once(scene: Scene, mode: str, path: str, group: str) -> None:
+def rest_off_is_asked_twice_and_said_once(scene: Scene, mode: str, path: str, group: str) -> None:
     scene.pods(1, 2)
     member = scene.member(1, mode=mode)
     with scene.sidecar() as sidecar:
@@ -235,7 +234,7 @@ def test_rest_off_is_asked_twice_and_said_once(scene: Scene, mode: str, path: st
         assert member.count(path) == 2 and failures(sidecar) == 1 and health(sidecar).startswith("[!]")
 
 
-def test_a_member_that_fails_is_tried_again(scene: Scene) -> None:
+def a_member_that_fails_is_tried_again(scene: Scene) -> None:
     scene.pods(1, 2)
     member = scene.member(1, mode="broken")
     with scene.sidecar() as sidecar:
@@ -381,3 +380,34 @@ def test_a_list_of_names_needs_no_api_server(tmp_path: Path) -> None:
         assert "'is_0' is not a host name" in command.log and "one list only" in command.log
     with Command("render", "csv", "--names", "is-0", "--port", "hz") as command:
         assert command.result() == 2 and "--port is the name 'hz'" in command.log
+
+
+STORIES: dict[str, Callable[[Scene], None]] = {
+    "given once": the_list_is_given_once_and_what_is_right_is_left_alone,
+    "dead or joining": a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss,
+    "wrong name": a_wrong_cluster_name_is_said_once_and_asked_seldom,
+    "REST off": partial(rest_off_is_asked_twice_and_said_once, mode="closed", path=READY, group="HEALTH_CHECK"),
+    "no writing": partial(rest_off_is_asked_twice_and_said_once, mode="no-write", path="POST", group="CLUSTER_WRITE"),
+    "fails": a_member_that_fails_is_tried_again,
+}
+"""Those that last as long as the pauses between looks: they are played side by side, from the first test on."""
+
+
+def play(story: Callable[[Scene], None]) -> None:
+    with FakeKube() as kube:
+        scene = Scene(kube)
+        try:
+            story(scene)
+        finally:
+            scene.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def played() -> Iterator[dict[str, Future[None]]]:
+    with ThreadPoolExecutor(len(STORIES)) as pool:
+        yield {name: pool.submit(play, story) for name, story in STORIES.items()}
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_story(played: dict[str, Future[None]], name: str) -> None:
+    played[name].result(120)
