@@ -14,6 +14,7 @@ from membership.errors import SettingsError
 from membership.quantity import is_boolean, parse_duration
 
 T = TypeVar("T")
+Word = TypeVar("Word", bound=str)
 Environ = Mapping[str, str]
 
 SWITCH = "[BOOLEAN]"
@@ -147,13 +148,14 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
     return decorate
 
 
-def choice(*values: str) -> Callable[[str], str]:
+def choice(*values: Word) -> Callable[[str], Word]:
     """A parser for one of these words."""
 
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError(f"{text!r} is none of {', '.join(values)}")
-        return text
+    def parse(text: str) -> Word:
+        for value in values:
+            if value == text:
+                return value
+        raise ValueError(f"{text!r} is none of {', '.join(values)}")
 
     return parse
 

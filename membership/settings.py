@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from membership.access import check_url, connect
 from membership.errors import SettingsError
@@ -20,7 +19,7 @@ from membership.members import FAMILIES
 from membership.names import EVERY, is_name, parse_services
 from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
 from membership.quantity import parse_boolean, parse_duration
-from membership.render import Rest, Setup
+from membership.render import Setup
 from membership.session import Options
 from membership.wso2.profiles import Profile, find_profile
 
@@ -225,7 +224,7 @@ def read(
         expect=reader.parse("expect", _count, 1),
         stable=reader.parse("stable", parse_duration, 2.0),
         timeout=reader.parse("gate-timeout", parse_duration, 120.0),
-        on_timeout=reader.parse("on-timeout", _on_timeout, "start"),
+        on_timeout=reader.parse("on-timeout", choice("start", "fail"), "start"),
         self_ip=reader.parse("self-ip", _address, None),
     )
     standard: int | str = 4000
@@ -234,7 +233,7 @@ def read(
         port=reader.parse("port", _port, standard),
         cluster_name=reader.parse("cluster-name", _cluster_name, None),
         hazelcast_version=reader.parse("hazelcast-version", _version, None),
-        hazelcast_rest=reader.parse("hazelcast-rest", _rest, "off"),
+        hazelcast_rest=reader.parse("hazelcast-rest", choice("off", "read", "write"), "off"),
     )
     reader.problems += (*check_outputs(outputs, setup, options.family), *check(setup))
     mixing = [output.format for output in outputs if not needs_services((output,))]
@@ -292,14 +291,6 @@ def _services(text: str, namespace: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in items)
 
 
-def _on_timeout(text: str) -> Literal["start", "fail"]:
-    if text == "start":
-        return "start"
-    if text == "fail":
-        return "fail"
-    raise ValueError(f"{text!r} is none of start, fail")
-
-
 def _name(text: str) -> str | None:
     if not is_name(text):
         raise ValueError(f"{text!r} is not a namespace such as wso2")
@@ -345,16 +336,6 @@ def _version(text: str) -> tuple[int, int] | None:
     if match is None or int(match[1]) < 3:
         raise ValueError(f"{text!r} is not a version of Hazelcast, 3.0 or newer, such as 5.3")
     return int(match[1]), int(match[2] or 999)  # 4 alone: the newest of its line
-
-
-def _rest(text: str) -> Rest:
-    if text == "off":
-        return "off"
-    if text == "read":
-        return "read"
-    if text == "write":
-        return "write"
-    raise ValueError(f"{text!r} is none of off, read, write")
 
 
 def _address(text: str) -> str | None:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from membership.errors import SettingsError
 from membership.flags import Environ, Reader, Setting, choice, parse_positive_duration
@@ -121,7 +121,8 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     on_change = reader.parse("on-change", _command, nothing)
     on_change_timeout = reader.parse("on-change-timeout", parse_positive_duration, 30.0)
     state = reader.parse("state", _state, None)
-    verify = reader.parse("verify", _scope, None)
+    scope: Literal["off"] | Scope = reader.parse("verify", choice("off", "local", "all"), "off")
+    verify = None if scope == "off" else scope
     verify_interval = reader.parse("verify-interval", _verify_interval, 5.0)
     push = reader.parse("push", choice("off", "rest"), "off") == "rest"
     if push:
@@ -179,16 +180,6 @@ def _http(text: str) -> tuple[str, int] | None:
     if match is None or int(match[3]) > 65535:
         raise ValueError(f"{text!r} is neither off nor [HOST]:PORT, such as :4080 or 127.0.0.1:4080")
     return match[1] or match[2] or "", int(match[3])
-
-
-def _scope(text: str) -> Scope | None:
-    if text == "off":
-        return None
-    if text == "local":
-        return "local"
-    if text == "all":
-        return "all"
-    raise ValueError(f"{text!r} is none of off, local, all")
 
 
 def _verify_interval(text: str) -> float:
