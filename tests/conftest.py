@@ -1,9 +1,13 @@
 """Every run tries the same examples; HYPOTHESIS_PROFILE=random tries others, to find what nobody has seen yet."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+from membership.testing import FakeKube
+from tests.running import pods
 
 LONGEST = ("test_push.py", "test_verify.py", "test_files.py", "test_settings.py", "test_command.py", "test_http.py")
 """Files that take longest, mostly by waiting: they begin first, so that nothing is left to wait for at the end."""
@@ -16,3 +20,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.fixture
+def kube() -> Iterator[FakeKube]:
+    """An API server with the Service `wso2/is` of two pods."""
+    with FakeKube() as server:
+        server.set_service("wso2", "is", pods(2))
+        yield server

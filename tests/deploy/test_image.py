@@ -6,7 +6,7 @@ No image can be pulled where this runs: the base is this machine's Python and it
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,19 +14,12 @@ import pytest
 from membership.testing import FakeKube
 from testbed.container import OURS, Container
 from tests.deploy.conftest import ROOT
-from tests.running import Process, ask, pods, until
+from tests.running import Process, ask, until
 
 MEBIBYTES = 90
 """What ours may add to the base."""
 ENTRYPOINT = "/opt/membership/bin/membership-sidecar"
 TOML = '[server]\nhostname = "is.example"\nnode_ip = "$env{NODE_IP}"\n'
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 def run(container: Container, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

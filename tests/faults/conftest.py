@@ -1,22 +1,11 @@
 """Fixtures of the fault tests."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from membership import reflector
-from membership.testing import FakeKube
 from tests.faults.stage import Machine
-from tests.running import pods
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    """An API server with the Service `wso2/is` of two pods."""
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 @pytest.fixture

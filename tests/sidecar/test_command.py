@@ -6,7 +6,7 @@ import json
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,6 @@ from tests.running import STOP_LIMIT, Command, clean_environ, pods, silent_liste
 
 ONE_SHOT = ("list", "render", "explain", "check", "watch")
 LINES = ["10.244.0.5:4000", "10.244.0.6:4000"]
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 def begin(name: str, kube: FakeKube | str, *arguments: str, services: str = "wso2/is") -> Command:

@@ -23,13 +23,6 @@ LINES = "10.244.0.5:4000\n10.244.0.6:4000\n"
 
 
 @pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
-
-
-@pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own, with 64 KiB."""
     if os.geteuid() != 0:

@@ -9,7 +9,7 @@ import ctypes
 import gc
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,6 @@ from tests.running import Sidecar, pods, until
 FLAGS = ("--stale-after", "900ms", "--self-ip", "10.244.0.5")
 CONDITIONS = ("synced", "fresh", "namespace wso2", "services", "ports", "output lines", "verdict")
 """Of readyz, in their order."""
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 def conditions(sidecar: Sidecar, probe: str = "/readyz") -> dict[str, tuple[str, str]]:

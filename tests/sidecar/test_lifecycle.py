@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
@@ -25,13 +25,6 @@ from tests.running import (
     STOP_LIMIT,
     until,
 )
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 def leaves(sidecar: Sidecar, number: Signals = SIGTERM) -> None:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 
 from membership.testing import FakeKube, Pod
 from tests.running import HOST, EventStream, Sidecar, pods, until
@@ -16,13 +15,6 @@ from tests.running import HOST, EventStream, Sidecar, pods, until
 BLOCKED, STREAMS = 500, 200
 ROOM = 60
 """MiB that so many clients may take: 700 connections at some 25 KiB, and what is on its way to the deaf ones."""
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 @contextlib.contextmanager

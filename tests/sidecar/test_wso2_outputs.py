@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 
 from membership.testing import FakeKube
 from tests.running import Command, Process, Sidecar, pods, until
 from tests.unit.wso2_files import AXIS2_EI, TOML_IS_5_11, TOML_IS_7_1
 
 CONF = "repository/conf/deployment.toml"
-
-
-@pytest.fixture
-def kube() -> Iterator[FakeKube]:
-    with FakeKube() as server:
-        server.set_service("wso2", "is", pods(2))
-        yield server
 
 
 def members(path: Path) -> list[str]:
