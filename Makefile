@@ -40,7 +40,7 @@ simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replay
 		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
 test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them; 2 minutes, root
-	scripts/require unshare:util-linux ip:iproute2
+	scripts/require unshare:util-linux ip:iproute2 prometheus:prometheus promtool:prometheus
 	$(BIN)/pytest -q tests/deploy
 
 image-root: venv  ## what the Dockerfile puts on its base, in build/image-root
