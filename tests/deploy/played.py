@@ -14,22 +14,19 @@ import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from membership.wso2.volumes import IMAGES
 from testbed.container import OURS, Container
 from testbed.kubelet import Kubelet
 from testbed.plane import ControlPlane
 from testbed.pods import Network, enter
 from testbed.program import Program
 from testbed.waiting import wait_for
-from tests.manifests import Json, find
+from tests.entrypoint import copy_words
+from tests.manifests import Json, find, find_settings
 
 ENTRYPOINT = "/opt/membership/bin/membership-sidecar"
 WSO2 = "802:802"
 HOME = "/home/wso2carbon/wso2-home"
-VOLUMES = ("/home/wso2carbon/wso2-config-volume", "/home/wso2carbon/wso2-artifact-volume")
-# As in WSO2's images: under set -e, artifacts last.
-COPY = "set -e; " + "; ".join(
-    f'test ! -d {each} || test -z "$(ls {each})" || cp -RL {each}/* {HOME}' for each in VOLUMES
-)
 
 
 class PlayedPod:
@@ -86,7 +83,8 @@ class PlayedPod:
 
     def run_entrypoint(self) -> subprocess.CompletedProcess[str]:
         """What the server's container does at each start before it starts the server."""
-        return self.run_in_server(COPY)
+        product = find_settings(self._objects)["data"]["MEMBERSHIP_PRODUCT"]
+        return self.run_in_server(copy_words(IMAGES[product], HOME))
 
     def run_in_server(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a shell's words with what the server's container has."""
