@@ -7,10 +7,12 @@ over the home. The chart's other init containers, which wait for databases, are 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -33,9 +35,18 @@ class PlayedPod:
     """A pod of `workload`, scheduled: it has an address and volumes, and is in the API, not ready. Nothing runs."""
 
     def __init__(
-        self, plane: ControlPlane, network: Network, image: Path, objects: list[Json], workload: Json, name: str
+        self,
+        plane: ControlPlane,
+        network: Network,
+        image: Path,
+        objects: list[Json],
+        workload: Json,
+        name: str,
+        claims: Mapping[str, Path],
     ) -> None:
+        """`claims`: the folder that stands for what is bound to each PersistentVolumeClaim, by its name."""
         self.name = name
+        self._claims = claims
         self.events: list[str] = []
         """Containers in the order in which they started."""
         self._objects = objects
@@ -62,6 +73,14 @@ class PlayedPod:
     def start_init(self) -> None:
         """Start the first init container, and leave it to itself."""
         self._start(self._spec["initContainers"][0])
+
+    def start(self, name: str) -> None:
+        """Start the init container `name`, and leave it to itself."""
+        self._start(next(each for each in self._spec["initContainers"] if each["name"] == name))
+
+    def volume(self, name: str) -> Path:
+        """The folder of a volume."""
+        return self._folder / "volumes" / name
 
     def finish_init(self, timeout: float = 60.0) -> None:
         """Every init container in order: one that stays until its startup probe passes, ours to their end."""
@@ -146,8 +165,9 @@ class PlayedPod:
         for source in container.get("envFrom", ()):
             found |= find(self._objects, "ConfigMap", source["configMapRef"]["name"])["data"]
         for each in container.get("env", ()):
-            assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
-            found[each["name"]] = self.address
+            if "valueFrom" in each:
+                assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+            found[each["name"]] = each.get("value", self.address)
         return found
 
     def _fill(self, kubelet: Kubelet, volume: Json, folder: Path) -> None:
@@ -157,9 +177,11 @@ class PlayedPod:
             data = folder / "..2026_11_21"
             data.mkdir(parents=True)
             (folder / "..data").symlink_to(data.name)
-            for key, text in find(self._objects, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (data / key).write_text(text)
+            for key, content in _read_config_map(find(self._objects, "ConfigMap", volume["configMap"]["name"])):
+                (data / key).write_bytes(content)
                 (folder / key).symlink_to(f"..data/{key}")
+        elif "persistentVolumeClaim" in volume:
+            folder.symlink_to(self._claims[volume["persistentVolumeClaim"]["claimName"]])
         else:
             sources = {key for source in volume["projected"]["sources"] for key in source}
             assert sources == {"serviceAccountToken", "configMap", "downwardAPI"}
@@ -170,6 +192,11 @@ class PlayedPod:
         """For every uid, as the kubelet makes an emptyDir."""
         folder.mkdir(parents=True)
         folder.chmod(0o777)
+
+
+def _read_config_map(found: Json) -> list[tuple[str, bytes]]:
+    binary = [(key, base64.b64decode(text)) for key, text in found.get("binaryData", {}).items()]
+    return [*binary, *((key, text.encode()) for key, text in found.get("data", {}).items())]
 
 
 def _copies(container: Json) -> bool:
