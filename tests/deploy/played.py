@@ -64,7 +64,7 @@ class PlayedPod:
         self._make_open(self.home)
         self._programs: list[Program] = []
         kubelet = Kubelet(plane)
-        kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"])
+        kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"], template=self._spec)
         for volume in self._spec["volumes"]:
             self._fill(kubelet, volume, self._folder / "volumes" / volume["name"])
 
