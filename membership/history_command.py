@@ -5,7 +5,6 @@ import time
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -14,6 +13,7 @@ from membership.errors import SettingsError, Unreachable
 from membership.flags import Reader, Setting, with_settings
 from membership.history import Change, History, parse_since
 from membership.history_file import read_history
+from membership.peer import parse_sidecar_url
 from membership.render.history import changes_text
 from membership.settings import environment
 from membership.transport import Address, Exchange, Interrupt
@@ -47,7 +47,7 @@ def history_command(**given: Any) -> int:
     format, timeout = reader.word("format"), reader.duration("timeout")
     since = reader.parse("since", lambda text: parse_since(text, datetime.now(timezone.utc)), None)
     path = reader.parse("history", Path, None)
-    address = reader.parse("url", _parse_url, None)
+    address = reader.parse("url", parse_sidecar_url, None)
     if reader.problems:
         raise SettingsError(reader.problems)
     if path is not None:
@@ -66,13 +66,6 @@ def _read(path: Path) -> list[Change]:
         return read_history(path)
     except OSError as error:
         raise SettingsError([f"--history: {path} cannot be read: {error.strerror or error}"]) from error
-
-
-def _parse_url(text: str) -> Address:
-    parts = urlsplit(text)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query:
-        raise ValueError(f"{text!r} is not the address of a sidecar, such as http://127.0.0.1:4080")
-    return Address(parts.hostname, parts.port or 80)
 
 
 def _ask(address: Address, deadline: float) -> list[Change]:
