@@ -20,6 +20,7 @@ from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
+from membership.history_command import history_command
 from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
@@ -275,6 +276,7 @@ def profiles(**given: Any) -> int:
 
 
 command.add_command(import_hiera_command)
+command.add_command(history_command)
 
 
 @_subcommand("verify", REPORT_FORMAT)

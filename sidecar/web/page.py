@@ -12,7 +12,16 @@ table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6
 .ok{color:#176b2c}.bad{color:#b3261e}
 @media(prefers-color-scheme:dark){body{background:#111;color:#eee}a{color:#8ab4f8}.ok{color:#7bd88f}.bad{color:#ff8a80}}
 """
-_PATHS = ("/members", "/explain?format=text", "/readyz?verbose", "/startupz?verbose", "/metrics", "/verify", "/version")
+_PATHS = (
+    "/members",
+    "/changes?format=text",
+    "/explain?format=text",
+    "/readyz?verbose",
+    "/startupz?verbose",
+    "/metrics",
+    "/verify",
+    "/version",
+)
 
 
 def render_page(snapshot: Snapshot, ready: Report, gate: GateState) -> str:

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
 
 import msgspec
 from starlette.applications import Starlette
@@ -12,8 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from membership.session import Membership
+from membership.history import History, parse_since
 from membership.render.explanation import explain_text
+from membership.render.history import changes_text
+from membership.session import Membership
 from membership.verify import DIFFERENCES
 from sidecar.health import Check, GateKeeper, Report, check_live, check_ready, check_started
 from sidecar.metrics import Metrics
@@ -39,6 +42,7 @@ class View:
     stale_after: float
     version: str
     verdict: Callable[[], Mapping[str, object]]
+    history: History
 
 
 def make_app(view: View) -> Starlette:
@@ -50,6 +54,9 @@ def make_app(view: View) -> Starlette:
 
     async def explain(request: Request) -> Response:
         return _explain(view, request)
+
+    async def changes(request: Request) -> Response:
+        return _changes(view, request)
 
     async def livez(request: Request) -> Response:
         return _probe(check_live(view.membership), request)
@@ -78,6 +85,7 @@ def make_app(view: View) -> Starlette:
             Route("/", page),
             Route("/members", members.get),
             Route("/members/stream", members.stream),
+            Route("/changes", changes),
             Route("/explain", explain),
             Route("/livez", livez),
             Route("/healthz", livez),
@@ -109,14 +117,35 @@ def _probe(report: Report, request: Request) -> Response:
     return Response(report.text(verbose=verbose), 200 if report.ok else 503, headers, "text/plain")
 
 
+def _changes(view: View, request: Request) -> Response:
+    """All that are kept, or those `since` a generation of this epoch, a time, or so long ago."""
+    snapshot, since = view.membership.current(), request.query_params.get("since")
+    try:
+        start = None if since is None else parse_since(since, datetime.now(timezone.utc))
+        format = _report_format(request)
+    except ValueError as error:
+        return render_problem(request, Problem(400, str(error)), {})
+    found = view.history.since(start, snapshot.epoch)
+    if format == "text":
+        return Response(changes_text(found), headers={"Cache-Control": "no-cache"}, media_type="text/plain")
+    return _json({"generation": snapshot.generation, "epoch": snapshot.epoch, "changes": found})
+
+
+def _report_format(request: Request) -> str:
+    format = request.query_params.get("format", "json")
+    if format not in ("json", "text"):
+        raise ValueError(f"format {format[:40]!r} is none of json, text")
+    return format
+
+
 def _explain(view: View, request: Request) -> Response:
     snapshot, entries = view.membership.current(), view.membership.explain()
-    format = request.query_params.get("format", "json")
+    try:
+        format = _report_format(request)
+    except ValueError as error:
+        return render_problem(request, Problem(400, str(error)), {})
     if format == "text":
         return Response(explain_text(snapshot.unknown_services, entries), media_type="text/plain")
-    if format != "json":
-        problem = Problem(400, f"format {format[:40]!r} is none of json, text")
-        return render_problem(request, problem, {})
     return _json(
         {
             "generation": snapshot.generation,
