@@ -4,6 +4,7 @@ Wrong ones are collected, so that a user sees all of them at once and not one pe
 in `membership/settings.py` and `sidecar/settings.py`.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +17,9 @@ from membership.quantity import is_boolean, parse_duration
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)
 Environ = Mapping[str, str]
+
+_LINKS = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$")
+_LINKED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 SWITCH = "[BOOLEAN]"
 """Metavar of the settings that need no value."""
@@ -100,9 +104,19 @@ class Reader:
         if given is not None:
             return str(given), f"--{flag}"
         for name in setting.variables:
-            if self._environ.get(name):  # an empty variable is an unset one, as manifests often leave them
-                return self._environ[name], f"--{flag} (from {name})"
+            value = self._environ.get(name)  # an empty variable is an unset one, as manifests often leave them
+            if value and not is_service_link(name, value):
+                return value, f"--{flag} (from {name})"
         return self.defaults.get(flag, setting.default), f"--{flag}"
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes has put the variable into the container because of a Service of the namespace.
+
+    For a Service "membership" there is MEMBERSHIP_PORT=tcp://10.96.0.7:4080, and a dozen more:
+    https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    return bool(_LINKS.search(name) or _LINKED.fullmatch(value))
 
 
 class SettingsCommand(click.Command):

@@ -1,6 +1,6 @@
 """examples/monitoring on a real control plane: Prometheus finds played pods by the API, which takes the objects.
 
-The operator does not run: its part is scrape.yaml. Nor does Prometheus' own discovery: its part is played, by real Pods.
+The operator does not run: scrape.yaml is its part. Nor does Prometheus' discovery: its part is played, with real Pods.
 """
 
 import re
