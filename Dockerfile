@@ -2,7 +2,7 @@
 #
 #   docker buildx build --sbom=true --provenance=mode=max --tag registry.example.com/kubernetes-membership:0.1.0 --push .
 #
-# The digest is that of the index of the tag as of 2026-09-19 (Python 3.11.16, 10 platforms), by the Docker Official
+# The digest is that of the index of the tag as of 2026-09-19 (Python 3.11.16, 5 platforms), by the Docker Official
 # Images' own record: github.com/docker-library/repo-info at 40cdaf34215d6a292f2c62798b194d67d4b1ad55,
 # repos/python/remote/3.11-slim-bookworm.md. No registry was asked. What it is today, for the next fixes of Debian and Python:
 #

@@ -9,7 +9,7 @@ from membership.settings import IGNORED
 from sidecar.settings import SETTINGS
 
 SCHEMA = Path(__file__).parent / "settings.schema.json"
-OWN = {
+OWN: dict[str, dict[str, Any]] = {
     "WORKLOAD": {
         "description": "Name of the Deployment or StatefulSet.",
         "pattern": r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$",

@@ -12,6 +12,7 @@ import pytest
 
 from testbed.plane import ControlPlane
 from testbed.pods import Network
+from tests.deploy.monitored import Running, run_all
 from tests.deploy.stage import World
 
 ROOT = Path(__file__).parents[2]
@@ -41,3 +42,9 @@ def world(folder: Path) -> Iterator[World]:
     """A control plane that pods on the network can reach."""
     with Network.claim() as network, ControlPlane.start(folder / "plane", bind=network.node) as plane:
         yield plane, network
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with run_all(tmp_path_factory.mktemp("monitoring")) as running:
+        yield running

@@ -1,8 +1,9 @@
 """Plays a pod of a manifest: its volumes, its containers in order, probes, and the entrypoint of WSO2's images.
 
 Scheduler, kubelet and runtime in one, and as literal as they are: what the spec does not mount is not there. Ours run
-from the image's own files, read-only and as its uid; of the server only the entrypoint runs, which copies the volumes
-over the home. The chart's other init containers, which wait for databases, are noted and count as done.
+from the image's own files, read-only and as its uid. Of the server the entrypoint runs, which copies the volumes over
+the home, and where a test asks for one, a real Carbon server in that home. The chart's other init containers, which
+wait for databases, are noted and count as done.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import http.client
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from membership.wso2.volumes import IMAGES
+from testbed.carbon import SCRIPT, CarbonServer
 from testbed.container import OURS, Container
 from testbed.kubelet import Kubelet
 from testbed.plane import ControlPlane
@@ -63,6 +66,7 @@ class PlayedPod:
         self.home = self._folder / "home"
         self._make_open(self.home)
         self._programs: list[Program] = []
+        self._servers: list[CarbonServer] = []
         kubelet = Kubelet(plane)
         kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"], template=self._spec)
         for volume in self._spec["volumes"]:
@@ -107,12 +111,28 @@ class PlayedPod:
 
     def run_in_server(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a shell's words with what the server's container has."""
-        [container] = [each for each in self._spec["containers"] if _copies(each)]
+        container = self._find_server()
         self.events.append(container["name"])
         inside = self._contain(container, WSO2, tools=True, more={HOME: self.home})
         command = enter(self._pod.namespace, inside.command(["/bin/sh", "-c", script]))
         environ = self._environ(container) | {"PATH": "/usr/bin:/bin"}
         return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60)
+
+    def make_server(self, version: str) -> CarbonServer:
+        """A real Carbon server in the server's container, its home as in an image: not copied to, and not started."""
+        container = self._find_server()
+        temporary = self._folder / "tmp"
+        self._make_open(temporary)
+        inside = self._contain(container, WSO2, tools=True, more={HOME: self.home, "/tmp": temporary})
+        # Debian's Java has its configuration there.
+        inside = replace(inside, mounts={**inside.mounts, "/etc": Path("/etc")})
+        environ = [f"{name}={value}" for name, value in self._environ(container).items()]
+        command = ["env", *environ, *inside.command(["/bin/sh", f"{HOME}/{SCRIPT}"])]
+        server = CarbonServer(version, self._pod.namespace, self.address, self._folder, command=command)
+        server.make_home(log_levels={"com-hazelcast": "INFO"})
+        subprocess.run(["chown", "--recursive", WSO2, server.home], check=True)
+        self._servers.append(server)
+        return server
 
     def ask(self, path: str) -> int:
         """The status of our container's answer; 0 without one."""
@@ -129,11 +149,18 @@ class PlayedPod:
 
     def close(self) -> None:
         """End what runs, by pid, and take the address away."""
+        for server in self._servers:
+            server.kill()
         for program in self._programs:
             program.kill()
         self._network.remove(self._pod)
 
     # -- the kubelet's and the runtime's part -----------------------------------------------------
+
+    def _find_server(self) -> Json:
+        containers: list[Json] = self._spec["containers"]
+        [container] = [each for each in containers if _copies(each)]
+        return container
 
     def _start(self, container: Json) -> None:
         self.events.append(container["name"])

@@ -16,12 +16,12 @@ from testbed.plane import ControlPlane
 from testbed.prometheus import Prometheus
 from testbed.rest import RequestFailed
 from testbed.waiting import wait_for
+from tests.deploy.monitored import EXAMPLE
 from tests.deploy.stage import Stage, World, name_namespace
-from tests.deploy.test_monitoring import EXAMPLE
 from tests.manifests import ROOT, VARIANTS, Json, build, choose_variant, copy_components, find
 
 LABELS = {"namespace", "pod", "container", "endpoint", "membership_cluster", "job", "instance"}
-"""Those of test_monitoring.py, where nobody looks for pods."""
+"""Those of monitored.py, where nobody looks for pods."""
 GROUP = "monitoring.coreos.com"
 META = "__meta_kubernetes"
 
