@@ -39,8 +39,9 @@ simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replay
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \
 		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
-test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them; 2 minutes, root
-	scripts/require unshare:util-linux ip:iproute2 prometheus:prometheus promtool:prometheus
+test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them, monitoring; 3 minutes, root
+	scripts/require unshare:util-linux ip:iproute2 prometheus:prometheus promtool:prometheus \
+		java:openjdk-17-jdk-headless mvn:maven
 	$(BIN)/pytest -q tests/deploy
 
 image-root: venv  ## what the Dockerfile puts on its base, in build/image-root

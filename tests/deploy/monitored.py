@@ -44,8 +44,8 @@ def write_rules(folder: Path) -> Path:
 def run_all(folder: Path) -> Iterator[Running]:
     """Until the end of the block.
 
-    By then one of them has written a list, kept back one that was empty, failed to write one, and lost the API server for
-    a while.
+    By then one of them has written a list, kept back one that was empty, failed to write one, and lost the API server
+    for a while.
     """
     with FakeKube() as kube, FakeKube() as refusing:
         for server in (kube, refusing):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.deploy.monitored import ALERTS, EXAMPLE, Running, write_rules
 from tests.manifests import Json
@@ -144,3 +145,13 @@ def test_panels_are_apart_and_have_numbers_of_their_own() -> None:
     ]
     assert len(cells) == len(set(cells)) and max(x for x, _ in cells) < 24
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+
+
+def test_the_readme_names_each_metric_with_its_labels(running: Running) -> None:
+    rows = re.findall(r"^\| `(membership_\w+)` \| ([\w, ]*)\|", (EXAMPLE / "README.md").read_text(), re.MULTILINE)
+    told = {name: {label.strip() for label in labels.split(",")} - {""} for name, labels in rows}
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(running.sidecars[0].get("/metrics").text):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        found[name] = {label for sample in family.samples for label in sample.labels} - {"le"}
+    assert told == {name: labels for name, labels in found.items() if not name.endswith("_created")}

@@ -1,6 +1,6 @@
 """Pods of the examples, played on a real control plane: with the Role, the token and the Service of the manifests.
 
-No WSO2 server runs here, only its entrypoint's copy; real Carbon servers on such files: tests/e2e.
+No WSO2 server runs here, only its entrypoint's copy; one with a real Carbon server: test_server.py.
 """
 
 import contextlib
