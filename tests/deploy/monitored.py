@@ -1,5 +1,6 @@
 """Two real sidecars and a real Prometheus that scrapes them and has the alert rules of examples/monitoring."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import yaml
 
 from membership.testing import FakeKube
 from testbed.prometheus import Prometheus
-from tests.manifests import ROOT, Json
+from tests.manifests import ROOT, Json, choose_variant, copy_components, edit
 from tests.running import Sidecar, pods, until
 
 EXAMPLE = ROOT / "examples/monitoring"
@@ -38,6 +39,16 @@ def write_rules(folder: Path) -> Path:
     path = folder / "membership.rules.yaml"
     path.write_text(yaml.safe_dump(ALERTS["spec"]))
     return path
+
+
+def add_filebeat(folder: Path, variant: str) -> Path:
+    """A copy of the example is-5.11 with Filebeat beside the server, as README.md says; its path."""
+    components = copy_components(folder / "deploy")
+    choose_variant(components, variant)
+    shutil.copytree(EXAMPLE, folder / "examples/monitoring")
+    example, here = components / "examples/is-5.11", "components:\n"
+    edit(example / "kustomization.yaml", here, f"{here}  - ../../../../examples/monitoring/filebeat\n")
+    return example
 
 
 @contextmanager

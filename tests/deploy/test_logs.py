@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shutil
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,8 +11,8 @@ import pytest
 import yaml
 
 from sidecar.log import JsonFormatter
-from tests.deploy.monitored import EXAMPLE, Running
-from tests.manifests import ROOT, VARIANTS, build, choose_variant, copy_components, edit, find, find_server
+from tests.deploy.monitored import EXAMPLE, Running, add_filebeat
+from tests.manifests import ROOT, VARIANTS, build, find, find_server
 
 LOGS = (ROOT / "docs/logs.md").read_text()
 
@@ -77,13 +76,7 @@ def test_filebeat_of_the_node_reads_the_lines_of_the_sidecar(running: Running) -
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_filebeat_beside_the_server(tmp_path: Path, variant: str) -> None:
-    components = copy_components(tmp_path / "deploy")
-    choose_variant(components, variant)
-    shutil.copytree(EXAMPLE, tmp_path / "examples/monitoring")
-    example = components / "examples/is-5.11"
-    here = "components:\n"
-    edit(example / "kustomization.yaml", here, f"{here}  - ../../../../examples/monitoring/filebeat\n")
-    objects = build(example)
+    objects = build(add_filebeat(tmp_path, variant))
     pod = find_server(objects)["spec"]["template"]["spec"]
     mounts = {
         each["name"]: {mount["mountPath"]: mount["name"] for mount in each["volumeMounts"]}

@@ -16,9 +16,10 @@ from testbed.plane import ControlPlane
 from testbed.prometheus import Prometheus
 from testbed.rest import RequestFailed
 from testbed.waiting import wait_for
-from tests.deploy.monitored import EXAMPLE
+from tests.deploy.monitored import EXAMPLE, add_filebeat
 from tests.deploy.stage import Stage, World, name_namespace
-from tests.manifests import ROOT, VARIANTS, Json, build, choose_variant, copy_components, find
+from tests.manifests import ROOT, VARIANTS, Json, build, choose_variant, copy_components, find, find_server
+from tests.real.applied import create_restricted, dry_run_pod
 
 LABELS = {"namespace", "pod", "container", "endpoint", "membership_cluster", "job", "instance"}
 """Those of monitored.py, where nobody looks for pods."""
@@ -123,3 +124,11 @@ def test_it_can_fail(plane: ControlPlane, kind: str, change: Callable[[Json], No
     change(wrong["spec"])
     with pytest.raises(RequestFailed, match=why):
         dry_run(plane, wrong)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_pod_with_filebeat_is_restricted(plane: ControlPlane, tmp_path: Path, variant: str) -> None:
+    namespace = name_namespace(f"filebeat-{variant}")
+    create_restricted(plane, namespace)
+    stored = dry_run_pod(plane, find_server(build(add_filebeat(tmp_path, variant), namespace)), namespace)
+    assert [each["name"] for each in stored["spec"]["containers"]][-1] == "filebeat"
