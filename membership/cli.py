@@ -172,7 +172,7 @@ def top(reader: Reader, settings: Settings) -> int:
     if not is_terminal():
         raise SettingsError(["top draws on a terminal, and stdout is none: membership watch prints lines"])
     with _membership(settings) as membership:
-        show_top(membership, _first_list(membership, reader))
+        show_top(membership, _first_list(membership, reader), painter(environment()))
     return Exit.DONE
 
 

@@ -1,13 +1,11 @@
 """`membership top`: the list and its last changes, drawn anew whenever something changes."""
 
-import os
 import shutil
 import sys
 import time
 from collections import deque
 from datetime import datetime, timezone
 
-from membership.console import painter
 from membership.history import Change, compare
 from membership.model import Snapshot
 from membership.render.history import changes_text
@@ -22,10 +20,10 @@ ENTER, LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"
 HOME, TO_END = "\033[H", "\033[J"
 
 
-def show_top(membership: Membership, first: Snapshot) -> None:
+def show_top(membership: Membership, first: Snapshot, paint: Paint) -> None:
     """Until interrupted."""
     changes: deque[Change] = deque([compare(None, first, datetime.now(timezone.utc))], CHANGES)
-    before, paint = first, painter(os.environ)
+    before = first
     sys.stdout.write(ENTER)
     try:
         while True:
