@@ -12,8 +12,10 @@ from membership.members import Rules, rank
 from membership.model import Member
 from membership.transport import Address, Exchange, Interrupt
 
+ASKED_BY = "X-Membership-Asked-By"
+"""Header of a request of another sidecar, whatever its value: the answer, 304 too, has `AGE` then."""
 AGE = "X-Membership-Age-Seconds"
-"""Header of each answer with a list, 304 too: how long ago the API server last proved it."""
+"""Header: how long before this answer the API server last proved the list."""
 
 
 class _List(msgspec.Struct, frozen=True):
@@ -71,7 +73,7 @@ class Peer:
         our Services, BadAnswer for what is no sidecar's answer, Unreachable.
         """
         query = {"index": "0", "wait": f"{round(wait * 1000)}ms"}
-        headers = {"Connection": "close", "Accept": "application/json"}
+        headers = {"Connection": "close", "Accept": "application/json", ASKED_BY: "sidecar"}
         if len(self._services) == 1:
             query["service"] = f"{self._namespace}/{self._services[0]}"
         if before is not None:

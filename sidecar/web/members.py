@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from membership.model import Snapshot
-from membership.peer import AGE
+from membership.peer import AGE, ASKED_BY
 from membership.quantity import parse_duration
 from membership.render import SERVED, render_served
 from membership.session import Membership
@@ -73,7 +73,7 @@ class Members:
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
         headers = name_list(snapshot)
         headers["ETag"] = etag = self._etag(snapshot, question)
-        if snapshot.age_seconds < math.inf:
+        if ASKED_BY in request.headers and snapshot.age_seconds < math.inf:
             headers[AGE] = f"{snapshot.age_seconds:.3f}"
         if _matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)

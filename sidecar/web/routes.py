@@ -1,6 +1,7 @@
 """What the HTTP endpoint answers: one line for each path. Nothing here changes anything."""
 
 import platform
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -24,7 +25,7 @@ from sidecar.publishers import PublisherStatus
 from sidecar.publishers.http import Newest
 from sidecar.web.members import Members, name_list
 from sidecar.web.headers import HardeningHeaders
-from sidecar.web.page import STYLE, render_page
+from sidecar.web.page import ASSETS, FOLDER, render_page
 from sidecar.web.problems import Problem, render_problem
 
 
@@ -50,7 +51,12 @@ def make_app(view: View) -> Starlette:
     members = Members(view.membership, view.newest, view.metrics.published)
 
     async def page(request: Request) -> Response:
-        return Response(render_page(view.membership.current(), _ready(view), view.gate.state), media_type="text/html")
+        return _page(view)
+
+    async def asset(request: Request) -> Response:
+        path = request.url.path
+        headers = {"Cache-Control": "no-cache"}
+        return Response((FOLDER / path.removeprefix("/")).read_bytes(), headers=headers, media_type=ASSETS[path])
 
     async def explain(request: Request) -> Response:
         return _explain(view, request)
@@ -83,6 +89,7 @@ def make_app(view: View) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", page),
+            *(Route(path, asset) for path in ASSETS),
             Route("/members", members.get),
             Route("/members/stream", members.stream),
             Route("/changes", changes),
@@ -96,10 +103,24 @@ def make_app(view: View) -> Starlette:
             Route("/version", version),
         ],
         exception_handlers={HTTPException: refuse},
-        middleware=[Middleware(HardeningHeaders, styles=(STYLE,))],
+        middleware=[Middleware(HardeningHeaders)],
     )
     app.router.redirect_slashes = False  # a path that is not in the table does not exist
     return app
+
+
+def _page(view: View) -> Response:
+    text = render_page(
+        view.membership.current(),
+        _ready(view),
+        view.gate.state,
+        view.verdict(),
+        view.history.changes,
+        view.outputs(),
+        datetime.now(timezone.utc),
+        time.monotonic(),
+    )
+    return Response(text, headers={"Cache-Control": "no-cache"}, media_type="text/html")
 
 
 def _ready(view: View) -> Report:
