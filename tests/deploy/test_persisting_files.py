@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -54,6 +55,14 @@ def start(stage: Stage) -> list[PlayedPod]:
     return pods
 
 
+def restart(pod: PlayedPod) -> None:
+    """A container that is started again has the files of its image only, until its entrypoint has copied."""
+    for path in pod.home.iterdir():
+        shutil.rmtree(path)
+    assert not list_files(pod.home)
+    assert pod.run_entrypoint().returncode == 0
+
+
 def list_files(home: Path) -> set[str]:
     return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
 
@@ -65,6 +74,7 @@ def test_files_of_a_config_map(world: World, image: Path) -> None:
     objects = build(EXAMPLE / "configmap", name_namespace("configmap"))
     with Stage(world, image, objects) as stage:
         for pod in start(stage):
+            restart(pod)
             assert list_files(pod.home) == {"repository/conf/deployment.toml", f"{LIBRARY}/exports.jar"}
             copied = pod.home / LIBRARY / "exports.jar"
             assert copied.read_bytes() == (EXAMPLE / "configmap/files/exports.jar").read_bytes()
@@ -219,6 +229,7 @@ def test_a_driver_that_is_downloaded(world: World, image: Path, shop: Shop) -> N
     with Stage(world, image, objects) as stage:
         for pod in start(stage):
             assert pod.events[:2] == ["membership", "membership-download"]
+            restart(pod)
             assert list_files(pod.home) == {"repository/conf/deployment.toml", path}
             assert path == DRIVER and (pod.home / path).read_bytes() == content
     assert shop.asked == ["/driver.jar"] * 2
