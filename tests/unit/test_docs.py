@@ -114,10 +114,10 @@ def test_every_example_has_its_place_in_the_table_and_a_test_that_runs_it() -> N
     rows = [line for line in (examples / "README.md").read_text().splitlines() if line.startswith("| ")][1:]
     named: dict[str, set[str]] = {}
     for row in rows:
-        _, example, tests = [cell.strip() for cell in row.strip("| ").split(" | ")]
+        _, example, tested = [cell.strip() for cell in row.strip("| ").split(" | ")]
         for target in re.findall(r"\]\(([^)]+)\)", example):
             folder = (examples / target).resolve().parent
-            named.setdefault(str(folder.relative_to(ROOT)), set()).update(re.findall(r"`([^`]+)`", tests))
+            named.setdefault(str(folder.relative_to(ROOT)), set()).update(re.findall(r"`([^`]+)`", tested))
     there = {path.parent for path in list_files() if path.name == "README.md" and path.parent.parent == examples}
     there |= set((ROOT / "deploy/kustomize/examples").iterdir())
     missing = {str(folder.relative_to(ROOT)) for folder in there} - set(named)
