@@ -118,8 +118,9 @@ def test_every_example_has_its_place_in_the_table_and_a_test_that_runs_it() -> N
         for target in re.findall(r"\]\(([^)]+)\)", example):
             folder = (examples / target).resolve().parent
             named.setdefault(str(folder.relative_to(ROOT)), set()).update(re.findall(r"`([^`]+)`", tested))
+    components = ROOT / "deploy/kustomize/examples"
     there = {path.parent for path in list_files() if path.name == "README.md" and path.parent.parent == examples}
-    there |= set((ROOT / "deploy/kustomize/examples").iterdir())
+    there |= {path.parent for path in list_files() if path.parent.parent == components and path.parent.name[0] != "."}
     missing = {str(folder.relative_to(ROOT)) for folder in there} - set(named)
     assert not missing, "examples that examples/README.md does not name"
     for folder, tests in named.items():
