@@ -1,4 +1,4 @@
-"""What the entrypoints of WSO2's images do before they start the server, as words for a shell: the copy of the volumes."""
+"""The words by which the entrypoints of WSO2's images copy volumes over the home, before they start the server."""
 
 from membership.wso2.volumes import FOLDER, SERVER, Image
 

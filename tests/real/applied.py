@@ -6,14 +6,15 @@ from testbed.rest import Json
 
 GROUPS = {
     "v1": "api/v1",
+    "admissionregistration.k8s.io/v1": "apis/admissionregistration.k8s.io/v1",
     "apps/v1": "apis/apps/v1",
     "autoscaling/v2": "apis/autoscaling/v2",
     "networking.k8s.io/v1": "apis/networking.k8s.io/v1",
     "policy/v1": "apis/policy/v1",
     "rbac.authorization.k8s.io/v1": "apis/rbac.authorization.k8s.io/v1",
 }
-PLURALS = {"NetworkPolicy": "networkpolicies"}
-OF_THE_CLUSTER = ("PersistentVolume",)
+PLURALS = {"NetworkPolicy": "networkpolicies", "ValidatingAdmissionPolicy": "validatingadmissionpolicies"}
+OF_THE_CLUSTER = ("PersistentVolume", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
 LEVEL = "pod-security.kubernetes.io/enforce"
 
 
@@ -27,7 +28,7 @@ def create_restricted(plane: ControlPlane, namespace: str) -> None:
 def apply(plane: ControlPlane, each: Json, namespace: str, *, dry_run: bool = False) -> Json:
     """What the server stores, or would store. RequestFailed, also for a field that it does not know."""
     query = f"?fieldValidation=Strict&fieldManager=test&force=true{'&dryRun=All' if dry_run else ''}"
-    path = f"{_collection(each, namespace)}/{each['metadata']['name']}{query}"
+    path = f"{collection(each, namespace)}/{each['metadata']['name']}{query}"
     return plane.request("PATCH", path, each, content_type="application/apply-patch+yaml")
 
 
@@ -39,7 +40,8 @@ def dry_run_pod(plane: ControlPlane, workload: Json, namespace: str) -> Json:
     return apply(plane, pod, namespace, dry_run=True)
 
 
-def _collection(each: Json, namespace: str) -> str:
+def collection(each: Json, namespace: str) -> str:
+    """The path of what `each` is one of."""
     plural = PLURALS.get(each["kind"], f"{each['kind'].lower()}s")
     where = "" if each["kind"] in OF_THE_CLUSTER else f"/namespaces/{namespace}"
     return f"/{GROUPS[each['apiVersion']]}{where}/{plural}"

@@ -16,7 +16,7 @@ from testbed import cluster
 from testbed.plane import ControlPlane
 from testbed.rest import Json, RequestFailed
 from tests.manifests import ROOT, WORKLOADS, build, list_containers, parse
-from tests.real.applied import apply, create_restricted, dry_run_pod
+from tests.real.applied import OF_THE_CLUSTER, apply, create_restricted, dry_run_pod
 from tests.real.world import World
 
 EXAMPLES = ROOT / "examples"
@@ -52,7 +52,7 @@ def list_workloads(objects: list[Json]) -> list[Json]:
 def test_the_server_takes_every_object_and_a_pod_of_it(plane: ControlPlane, case: Path) -> None:
     objects = read(case)
     for each in objects:
-        assert each["kind"] == "PersistentVolume" or each["metadata"].get("namespace") == NAMESPACE
+        assert each["kind"] in OF_THE_CLUSTER or each["metadata"].get("namespace") == NAMESPACE
         apply(plane, each, NAMESPACE, dry_run=True)
     for workload in list_workloads(objects):
         dry_run_pod(plane, workload, NAMESPACE)

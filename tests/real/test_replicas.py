@@ -240,7 +240,8 @@ def test_a_rolling_update_and_its_way_back(plane: ControlPlane, start: Callable[
         after = found.addresses()
         assert not set(before) & set(after), "all pods are new"
         check(follower, before, after)
-        assert follower.counts() == [2, 3, 2, 3, 2]
+        # One pod goes and one comes; where both are in one write of the slice, three stay three.
+        assert follower.counts() in ([2, 3, 2, 3, 2], [2, 3, 2])
 
 
 def test_the_autoscaler_takes_one_more_and_gives_it_back(start: Callable[[str, str], Cluster]) -> None:
