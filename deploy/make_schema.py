@@ -6,7 +6,7 @@ from typing import Any
 
 from membership.flags import SWITCH, Setting
 from membership.settings import IGNORED
-from sidecar.settings import SETTINGS
+from sidecar.settings import OF_THE_COMMAND, SETTINGS
 
 SCHEMA = Path(__file__).parent / "settings.schema.json"
 OWN: dict[str, dict[str, Any]] = {
@@ -55,7 +55,8 @@ def _list_settings() -> list[tuple[str, dict[str, Any]]]:
         if setting.flag not in ARGUMENTS
         for name in setting.variables
     ]
-    return [*found, *((name, {"description": "Accepted and ignored."}) for name in IGNORED)]
+    others = {**dict.fromkeys(OF_THE_COMMAND, "Of the membership command."), **dict.fromkeys(IGNORED, "Ignored.")}
+    return [*found, *((name, {"description": text}) for name, text in others.items())]
 
 
 def _describe(setting: Setting) -> dict[str, Any]:

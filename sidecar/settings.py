@@ -88,6 +88,9 @@ _REST_IS_OFF = (
 )
 
 
+OF_THE_COMMAND = tuple(f"MEMBERSHIP_{name}" for name in ("FORMAT", "NAMES", "SELF_NAME", "SINCE", "TIMEOUT", "URL"))
+"""Variables that the `membership` command alone takes: an init container may have the environment of the sidecar."""
+
 _COPIED_WITHOUT_STAGING = (
     "a TARGET is a folder that is copied, and there is no --staging: the entrypoint's cp -RL may meet a temporary file "
     "and end the container; name a folder beside the tree"
@@ -157,7 +160,7 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
 
 def _list_unheard(environ: Environ) -> str:
     """Variables that look like settings of ours and are none: with a misspelt one a default counts, silently."""
-    known = {name for setting in SETTINGS for name in setting.variables}
+    known = {*OF_THE_COMMAND, *(name for setting in SETTINGS for name in setting.variables)}
     names = [name for name in environ if name.startswith("MEMBERSHIP_") and name not in known]
     return ", ".join(sorted(name for name in names if not is_service_link(name, environ[name])))
 

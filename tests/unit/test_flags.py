@@ -1,11 +1,15 @@
 """Variables that Kubernetes itself puts into a container."""
 
-import pytest
+import re
 
+import pytest
+from click import Option
+
+from membership.cli import command
 from membership.flags import Reader, is_service_link
 from membership.settings import SETTINGS
 from sidecar.settings import SETTINGS as ALL
-from sidecar.settings import parse_settings
+from sidecar.settings import OF_THE_COMMAND, parse_settings
 
 NEEDED = {"MEMBERSHIP_SERVICES": "wso2/is", "MEMBERSHIP_SERVER": "http://127.0.0.1:1", "MEMBERSHIP_HTTP": "off"}
 # Of a Service "membership" with the ports 4080 (named http) and 53 in its namespace, and of one "membership-old".
@@ -48,3 +52,13 @@ def test_a_flag_is_taken_as_it_is() -> None:
 def test_a_misspelt_variable_is_told() -> None:
     settings = parse_settings({}, {**NEEDED, **LINKS, "MEMBERSHIP_EXPEKT": "2", "MEMBERSHIP_OUTPUT": "x", "OTHER": "y"})
     assert settings.shared.warnings == ("ignored, for no setting has this name: MEMBERSHIP_EXPEKT, MEMBERSHIP_OUTPUT",)
+
+
+def test_variables_of_the_command_alone_are_known() -> None:
+    """For it may have the environment of the sidecar, in an init container."""
+    options = [option for each in command.commands.values() for option in each.params if isinstance(option, Option)]
+    told = re.findall(r"\[env: ([^\]]*)\]", " ".join(option.help or "" for option in options))
+    names = {name for names in told for name in names.split(", ") if name.startswith("MEMBERSHIP_")}
+    assert names - {name for setting in ALL for name in setting.variables} == set(OF_THE_COMMAND)
+    settings = parse_settings({}, {**NEEDED, **dict.fromkeys(OF_THE_COMMAND, "1")})
+    assert settings.shared.warnings == ()
