@@ -15,6 +15,7 @@ from tests.running import Sidecar, pods, until
 
 EXAMPLE = ROOT / "examples/monitoring"
 ALERTS: Json = yaml.safe_load((EXAMPLE / "alerts.yaml").read_text())
+SCRAPE: Json = yaml.safe_load((EXAMPLE / "scrape.yaml").read_text())[0]
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def run_all(folder: Path) -> Iterator[Running]:
         with Sidecar(kube, *out) as one, Sidecar(refusing, "--poll-interval", "200ms") as other:
             one.synced()
             kube.cut_watches()
-            scrape = {"job_name": "membership", "honor_labels": True}
+            scrape = {name: SCRAPE[name] for name in ("job_name", "honor_labels")}
             scrape["static_configs"] = [target(one, "is-0"), target(other, "is-1")]
             with Prometheus(folder / "prometheus", [scrape], [write_rules(folder)]) as prometheus:
                 kube.set_service("wso2", "is", [])

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.deploy.monitored import ALERTS, EXAMPLE, Running, write_rules
+from tests.deploy.monitored import ALERTS, EXAMPLE, SCRAPE, Running, write_rules
 from tests.manifests import Json
 
 DASHBOARD = json.loads((EXAMPLE / "dashboard.json").read_text())
@@ -100,6 +100,13 @@ def test_alerts_work_on_what_sidecars_expose(running: Running) -> None:
     assert {rule["name"] for rule in found} == {rule["alert"] for rule in RULES}
     assert {rule["name"]: rule["lastError"] for rule in found if rule["health"] != "ok"} == {}
     assert "firing" not in {rule["state"] for rule in found}
+
+
+def test_labels_stay_as_the_sidecar_gives_them(running: Running) -> None:
+    running.wait_for('membership_members{namespace="wso2", service="is"}')
+    assert not [label for label in running.prometheus.ask("labels") if label.startswith("exported_")]
+    [endpoint] = yaml.safe_load((EXAMPLE / "podmonitor.yaml").read_text())["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] == SCRAPE["honor_labels"]
 
 
 # -- the dashboard ------------------------------------------------------------------------------------
