@@ -16,16 +16,22 @@ import yaml
 
 from membership.testing import FakeKube
 from tests.running import STOP_LIMIT, Command, clean_environ, pods, silent_listener, until
+from tests.told import tell
 
 ONE_SHOT = ("list", "render", "explain", "check", "watch")
 LINES = ["10.244.0.5:4000", "10.244.0.6:4000"]
 
 
+def words(name: str, kube: FakeKube | str, *arguments: str, services: str = "wso2/is") -> tuple[str, ...]:
+    """The command line of a subcommand."""
+    server = kube if isinstance(kube, str) else kube.url
+    format = ("lines",) if name == "render" and not arguments[:1] in (("json",), ("csv",)) else ()
+    return (name, *format, *arguments, "--server", server, "--services", services)
+
+
 def begin(name: str, kube: FakeKube | str, *arguments: str, services: str = "wso2/is") -> Command:
     """A subcommand, started."""
-    server = kube if isinstance(kube, str) else kube.url
-    words = ["lines"] if name == "render" and not arguments[:1] in (("json",), ("csv",)) else []
-    return Command(name, *words, *arguments, "--server", server, "--services", services)
+    return Command(*words(name, kube, *arguments, services=services))
 
 
 def run(name: str, kube: FakeKube | str, *arguments: str, services: str = "wso2/is") -> tuple[int, Command]:
@@ -213,18 +219,18 @@ def test_a_passing_fault_is_no_failure(kube: FakeKube) -> None:
 
 def test_wrong_settings_are_2_and_all_named(kube: FakeKube) -> None:
     for name in (*ONE_SHOT, "wait"):
-        code, command = run(name, kube, "--timeout", "never", "--expect", "none")
-        assert code == 2
-        assert command.count("--timeout") == 1 and command.count("--expect") == 1
+        told = tell("membership", words(name, kube, "--timeout", "never", "--expect", "none"))
+        assert told.code == 2
+        assert told.count("--timeout") == 1 and told.count("--expect") == 1
     assert kube.requests == []
 
 
 @pytest.mark.parametrize("name", ["list", "wait", "explain", "render"])
 def test_a_wrong_format_is_named_with_what_else_is_wrong(kube: FakeKube, name: str) -> None:
     arguments = ("nope",) if name == "render" else ("--format", "nope")
-    command = Command(name, *arguments, "--server", kube.url, "--services", "wso2/is", "--expect", "none")
-    assert command.result() == 2
-    assert command.count("nope") == 1 and command.count("--expect") == 1, command.log
+    told = tell("membership", (name, *arguments, "--server", kube.url, "--services", "wso2/is", "--expect", "none"))
+    assert told.code == 2
+    assert told.count("nope") == 1 and told.count("--expect") == 1, told.log
 
 
 def test_a_switch_does_not_swallow_the_word_after_it(kube: FakeKube) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from membership.testing import FakeKube, Pod
 from tests.running import Command, Sidecar, pods, until
+from tests.told import tell
 
 PORTS = {"http": 8280}
 HOST = {"serviceloadbalancer/lb.host": "is.example.com", "example.com/other": "x"}
@@ -104,8 +105,8 @@ def test_render_without_the_permission(kube: FakeKube) -> None:
 
 
 def test_render_with_names_is_refused(kube: FakeKube) -> None:
-    command = Command("render", "haproxy", "--names", "is-0")
-    assert command.result() == 2 and any("haproxy is made of Services" in line for line in command.err)
+    told = tell("membership", ("render", "haproxy", "--names", "is-0"))
+    assert told.code == 2 and told.count("haproxy is made of Services") == 1
 
 
 @pytest.mark.parametrize("denied", [("list", "watch"), ("watch",)])
@@ -160,8 +161,6 @@ def test_every_service_by_endpoints_and_once(kube: FakeKube) -> None:
 
 
 def test_every_service_is_no_cluster(kube: FakeKube, tmp_path: Path) -> None:
-    command = Command("render", "hazelcast-xml", "--server", kube.url, "--services", "wso2/*")
-    assert command.result() == 2
-    assert any(
-        "--services: * is every Service, which hazelcast-xml would take for one cluster" in x for x in command.err
-    )
+    told = tell("membership", ("render", "hazelcast-xml", "--server", kube.url, "--services", "wso2/*"))
+    assert told.code == 2
+    assert "--services: * is every Service, which hazelcast-xml would take for one cluster" in told.log

@@ -20,6 +20,7 @@ import pytest
 from membership.push import INTERVAL, SPACING, WAITING
 from membership.testing import FakeKube, Pod
 from tests.running import Command, Sidecar, clean_environ, until
+from tests.told import tell
 
 PORT = random.randrange(15000, 30000)
 """Below the ports that the kernel gives out; together with a block of addresses of its own, nobody else's."""
@@ -313,9 +314,9 @@ def test_off_asks_nobody(scene: Scene) -> None:
 
 
 def problems(*flags: str) -> str:
-    with Sidecar("http://127.0.0.1:1", *flags) as sidecar:
-        assert sidecar.finish() == 2
-        return sidecar.log
+    told = tell("membership-sidecar", ("--server", "http://127.0.0.1:1", "--services", "wso2/is", *flags))
+    assert told.code == 2
+    return told.log
 
 
 def test_what_push_lacks_is_said_all_at_once() -> None:
@@ -375,11 +376,10 @@ def test_a_list_of_names_needs_no_api_server(tmp_path: Path) -> None:
         assert command.result() == 0 and command.log == ""
         assert 'local_member_host = "is-0.is-hl"' in command.output
         assert 'members = ["is-0.is-hl:4000", "is-1.is-hl:4001"]' in command.output
-    with Command("render", "csv", "--names", "is_0", "--services", "is", "--port", "hz") as command:
-        assert command.result() == 2
-        assert "'is_0' is not a host name" in command.log and "one list only" in command.log
-    with Command("render", "csv", "--names", "is-0", "--port", "hz") as command:
-        assert command.result() == 2 and "--port is the name 'hz'" in command.log
+    told = tell("membership", ("render", "csv", "--names", "is_0", "--services", "is", "--port", "hz"))
+    assert told.code == 2 and "'is_0' is not a host name" in told.log and "one list only" in told.log
+    told = tell("membership", ("render", "csv", "--names", "is-0", "--port", "hz"))
+    assert told.code == 2 and "--port is the name 'hz'" in told.log
 
 
 STORIES: dict[str, Callable[[Scene], None]] = {

@@ -21,6 +21,7 @@ from membership.hazelcast_rest import read_cluster
 from membership.testing import FakeKube, Pod
 from membership.verify import Target, View
 from tests.running import Command, Sidecar, until
+from tests.told import tell
 
 PORT = random.randrange(15000, 30000)
 """Below the ports that the kernel gives out; together with a block of addresses of its own, nobody else's."""
@@ -350,8 +351,8 @@ def test_a_client_that_hangs_is_ended_with_the_sidecar(cluster: Cluster) -> None
     "flag, value, word", [("--verify", "some", "off, local, all"), ("--verify-interval", "0.2s", "1s")]
 )
 def test_wrong_settings(flag: str, value: str, word: str) -> None:
-    with Sidecar("http://127.0.0.1:1", flag, value) as sidecar:
-        assert sidecar.finish() == 2 and word in sidecar.log
+    told = tell("membership-sidecar", ("--server", "http://127.0.0.1:1", "--services", "wso2/is", flag, value))
+    assert told.code == 2 and word in told.log
 
 
 # The command

@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 from membership.testing import FakeKube
-from tests.running import Command, Process, Sidecar, pods, until
+from tests.running import Command, Sidecar, pods, until
+from tests.told import tell
 from tests.unit.wso2_files import AXIS2_EI, TOML_IS_5_11, TOML_IS_7_1
 
 CONF = "repository/conf/deployment.toml"
@@ -67,8 +68,8 @@ def test_a_tree_without_staging_is_warned_of(kube: FakeKube, tmp_path: Path) -> 
 
 def test_a_source_that_does_not_exist_is_2(kube: FakeKube, tmp_path: Path) -> None:
     out = f"axis2-xml:{tmp_path}/none.xml:{tmp_path}/x.xml"
-    process = Process("membership-sidecar", ["--services", "wso2/is", "--server", kube.url, "--out", out])
-    assert process.finish() == 2 and f"{tmp_path}/none.xml" in process.log
+    told = tell("membership-sidecar", ["--services", "wso2/is", "--server", kube.url, "--out", out])
+    assert told.code == 2 and f"{tmp_path}/none.xml" in told.log
 
 
 def test_the_command_patches_to_stdout_and_into_a_tree(kube: FakeKube, tmp_path: Path) -> None:
