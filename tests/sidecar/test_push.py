@@ -19,7 +19,7 @@ import pytest
 
 from membership.push import INTERVAL, SPACING, WAITING
 from membership.testing import FakeKube, Pod
-from tests.running import Command, Sidecar, clean_environ, until
+from tests.running import STOP_LIMIT, Command, Sidecar, clean_environ, until
 from tests.told import tell
 
 PORT = random.randrange(15000, 30000)
@@ -192,11 +192,13 @@ def test_a_burst_of_changes_is_two_lists_at_most(scene: Scene) -> None:
     member = scene.member(1)
     with scene.sidecar() as sidecar:
         sidecar.synced()
+        began = time.monotonic()
         for last in range(2, 12):
             scene.pods(*range(1, last + 1))
             time.sleep(0.1)
+        lasted = time.monotonic() - began  # a second, and longer where the machine is busy
         until(lambda: member.list == scene.at(*range(1, 12)), 2 * SPACING + SOON, "the last list")
-        assert len(member.given) <= 2
+        assert len(member.given) <= 2 + lasted // SPACING
 
 
 def a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss(scene: Scene) -> None:
@@ -296,9 +298,9 @@ def test_a_member_that_hangs_delays_neither_the_list_nor_the_end(scene: Scene) -
     with scene.sidecar() as sidecar:
         until(lambda: member.asked, SOON, "a question")
         scene.pods(1, 2, 3)
-        sidecar.follows([entry.partition(":")[0] for entry in scene.at(1, 2, 3)], 0.5)
+        sidecar.follows([entry.partition(":")[0] for entry in scene.at(1, 2, 3)], 2)
         code, took = sidecar.stop(signal.SIGTERM)
-        assert (code, took < 1.0) == (0, True), took
+        assert (code, took < STOP_LIMIT) == (0, True), took
 
 
 def test_off_asks_nobody(scene: Scene) -> None:

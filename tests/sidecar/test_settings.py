@@ -290,13 +290,14 @@ def test_credentials_in_variables(environ: dict[str, str], header: str | None) -
 
 
 def test_the_own_address_is_node_ip_then_pod_ip(kube: FakeKube) -> None:
-    for environ, own in (
+    cases = (
         ({"NODE_IP": "10.1.1.1", "POD_IP": "10.2.2.2"}, "10.1.1.1"),
         ({"NODE_IP": "", "POD_IP": "10.2.2.2"}, "10.2.2.2"),
         ({"MEMBERSHIP_SELF_IP": "10.3.3.3", "NODE_IP": "10.1.1.1"}, "10.3.3.3"),
-    ):
-        arguments = ("--server", kube.url, "--services", "wso2/none", "--gate-timeout", "200ms", "--on-timeout", "fail")
-        command = Command("wait", *arguments, environ=clean_environ(**environ))
+    )
+    arguments = ("--server", kube.url, "--services", "wso2/none", "--gate-timeout", "1500ms", "--on-timeout", "fail")
+    commands = [Command("wait", *arguments, environ=clean_environ(**environ)) for environ, _ in cases]
+    for command, (_, own) in zip(commands, cases, strict=True):
         assert command.result() == 3
         assert own in command.log
 

@@ -1,4 +1,4 @@
-"""What the simulation says in a quarter of a minute, and that it can say something else. `make simulate` runs it at length."""
+"""What the simulation says in 15 seconds, and that it can say something else. `make simulate` runs it at length."""
 
 import threading
 import time
