@@ -1,7 +1,8 @@
-"""What a program of ours says before it starts anything: to settings that it refuses, or asked for help.
+"""What a program of ours says to its settings, without the 0.2 s of CPU that a process takes to start.
 
-That is its own `run` in this process, with arguments, environment and outputs of its own. A process would say the same
-for 0.2 s of CPU; tests/sidecar/test_settings.py starts some all the same, to see that the exit code gets out.
+It is the program's own `run` in this process, with arguments, environment and outputs of its own: for settings that it
+refuses, for --help, and for one-shot commands of which only the settings are in question. That exit codes and outputs
+get out of a process is seen in tests/sidecar/test_command.py, and by some refusals in test_settings.py.
 """
 
 import io
@@ -27,6 +28,10 @@ class Told:
     output: str
     log: str
 
+    @property
+    def out(self) -> list[str]:
+        return self.output.splitlines()
+
     def count(self, pattern: str) -> int:
         """How many lines of stderr match."""
         return sum(re.search(pattern, line) is not None for line in self.log.splitlines())
@@ -36,7 +41,7 @@ def tell(program: str, arguments: Sequence[str], environ: Mapping[str, str] | No
     """Run `membership` or `membership-sidecar`; one that is content with its settings is stopped as soon as it runs."""
     stopped = threading.Event()
     stopped.set()
-    output, log = io.StringIO(), io.StringIO()
+    output, log = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
     with (
         patch.dict(os.environ, clean_environ() if environ is None else environ, clear=True),
         patch.object(sys, "argv", [program, *arguments]),
@@ -44,4 +49,5 @@ def tell(program: str, arguments: Sequence[str], environ: Mapping[str, str] | No
         redirect_stderr(log),
     ):
         code = command.run(stopped) if program == "membership-sidecar" else cli.run()
-    return Told(code, output.getvalue(), log.getvalue())
+    output.seek(0)
+    return Told(code, output.read(), log.getvalue())

@@ -121,7 +121,7 @@ def _held() -> Iterator[str]:
 
 def _broken(seen: Mapping[str, str]) -> Iterator[str]:
     for mistake in MISTAKES:
-        said = seen[mistake.key].replace("|", "\\|")
+        said = re.sub(r"; (its|the) log:.*", "", seen[mistake.key]).replace("|", "\\|")
         text = said if len(said) <= SAID else f"{said[:SAID]}..."
         yield f"| `{_short(mistake.test)}` | {mistake.name} | {text} |"
 

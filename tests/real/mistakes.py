@@ -320,14 +320,13 @@ MISTAKES = (
         (Edit("membership/reflector.py", "return self._random.uniform(0.0, ceiling)", "return ceiling"),),
     ),
     Mistake(
-        "nothing ends a blocked read, and the end waits for it",
+        "nothing ends a blocked read, and both that wait for its thread wait on",
         "test_outages.py::test_stopped_while_the_api_server_hangs",
         (
             UNINTERRUPTED,
-            Edit(
-                "membership/session.py",
-                "thread.join(max(0.0, deadline - time.monotonic()))",
-                "thread.join(20.0)",
+            *(
+                Edit(file, "thread.join(max(0.0, deadline - time.monotonic()))", "thread.join(20.0)")
+                for file in ("membership/session.py", "sidecar/app.py")
             ),
         ),
     ),

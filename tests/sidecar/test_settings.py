@@ -206,14 +206,11 @@ def kube() -> Iterator[FakeKube]:
         yield kube
 
 
-def run(kube: FakeKube, *arguments: str, environ: Mapping[str, str] | None = None) -> Command:
+def run(kube: FakeKube, *arguments: str, environ: Mapping[str, str] | None = None) -> Told:
     """`membership list` that must succeed."""
-    environ = clean_environ() if environ is None else environ
-    command = Command(
-        "list", *(() if "KUBERNETES_API_SERVER" in environ else ("--server", kube.url)), *arguments, environ=environ
-    )
-    assert command.result() == 0, command.log
-    return command
+    told = tell("membership", ("list", "--server", kube.url, *arguments), environ)
+    assert told.code == 0, told.log
+    return told
 
 
 @pytest.mark.parametrize("text", ["true", "TRUE", "1", "yes", "Yes"])
