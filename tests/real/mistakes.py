@@ -1,7 +1,7 @@
 """Mistakes put into the product on purpose, one or more for each test of a fault on the real control plane.
 
     python -m tests.real.mistakes                     all of them, 40 minutes
-    python -m tests.real.mistakes test_denied ...     those of some tests; the others keep their results
+    python -m tests.real.mistakes test_denied ...     those of some tests, or "test: mistake"; the others keep theirs
 
 Each is made in a copy of the working tree, where the test that it is for must then fail by an assertion or a
 time-out of its own. What that said is kept in benchmarks/results/mistakes.json, for docs/faults.md.
@@ -381,7 +381,8 @@ def failure(mistake: Mistake) -> str | None:
 
 
 def main() -> int:
-    chosen = [each for each in MISTAKES if not sys.argv[1:] or each.test.partition("::")[2] in sys.argv[1:]]
+    names = sys.argv[1:]
+    chosen = [each for each in MISTAKES if not names or {each.key, each.key.partition(":")[0]} & set(names)]
     missed = 0
     for mistake in chosen:
         text = failure(mistake)

@@ -88,7 +88,7 @@ def test_no_file_descriptors_left(kube: FakeKube, tmp_path: Path) -> None:
             kube.set_service("wso2", "is", pods(3))
             until(lambda: "10.244.0.7:4000\n" in (tmp_path / "lines").read_text(), 10, "the change in the file")
             assert held[0].recv(15) == b"HTTP/1.1 200 OK"
-        until(lambda: sidecar.get("/readyz").status == 200, 5, "readiness")
+        until(lambda: sidecar.get("/readyz").status == 200, what="readiness")
         assert sidecar.count("connections refused") == 1, "told once, not 136 times"
         assert sidecar.count("Traceback") == 0
 

@@ -165,7 +165,7 @@ def the_list_is_given_once_and_what_is_right_is_left_alone(scene: Scene) -> None
         scene.pods(1, 2, 3)
         until(lambda: len(member.given) == 2, SPACING + SOON, "the third member")
         assert member.given[1] == ",".join(scene.at(1, 2, 3))
-        assert sidecar.metric("membership_publish_delay_seconds_count", output=OUTPUT) == 2
+        until(lambda: sidecar.metric("membership_publish_delay_seconds_count", output=OUTPUT) == 2, what="the metric")
         looks = member.count(LIST)
         until(lambda: member.count(LIST) > looks, INTERVAL + 3, "another look")
         assert len(member.given) == 2 and failures(sidecar) == 0
@@ -263,7 +263,7 @@ def test_an_empty_list_is_never_given(scene: Scene) -> None:
         until(lambda: "generation 1 written" in health(sidecar), SOON, "the first look")
         scene.pods()
         sidecar.wait_log(f"output {OUTPUT}: the list .* has no address", SOON)
-        assert sidecar.metric("membership_kept_empty_total", output=OUTPUT) == 1
+        until(lambda: sidecar.metric("membership_kept_empty_total", output=OUTPUT) == 1, what="the metric")
         asked = len(member.asked)
         time.sleep(WAITING + 1)
         assert len(member.asked) == asked and member.count("POST") == 0 and member.list == scene.at(1)
