@@ -27,7 +27,7 @@ MEMBER_FIELDS = [
 ]  # fmt: skip
 PATHS = [
     "/", "/members", "/members?format=lines", "/explain", "/explain?format=text", "/livez", "/readyz", "/startupz",
-    "/healthz", "/metrics", "/verify", "/version",
+    "/healthz", "/metrics", "/verify", "/version", "/changes", "/changes?format=text", "/status.css", "/status.js",
 ]  # fmt: skip
 BASE = pods(2)
 ALL = ("wso2/is", "wso2/am", "apps/absent")
@@ -741,7 +741,7 @@ def test_the_page_escapes_what_the_server_sent(world: World) -> None:
     )
     try:
         until(lambda: "10.6.6.6" in world.sidecar.get("/").text, what="the member")
-        assert "<script" not in world.sidecar.get("/").text
+        assert "<script>" not in world.sidecar.get("/").text and "&lt;script&gt;" in world.sidecar.get("/").text
     finally:
         world.kube.delete_slice("wso2", "evil")
 

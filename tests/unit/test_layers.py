@@ -29,17 +29,17 @@ _PURE_NAMES = (
     "errors",
     "names",
     "quantity",
+    "verify",
+    "push",
+    "static",
+    "history",
 )
 PURE = sorted(
-    [
-        f"membership/{name}.py"
-        for name in (*_PURE_NAMES, "verify", "push", "static")
-        if name != "verify" or "membership/verify.py" in FILES
-    ]
+    [f"membership/{name}.py" for name in _PURE_NAMES]
     + [name for name in FILES if name.startswith(("membership/render/", "membership/wso2/"))]
 )
 PURE_LIBRARIES = frozenset(
-    "bisect collections dataclasses decimal enum functools heapq html io ipaddress "
+    "bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
 FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
@@ -90,6 +90,12 @@ def named(tree: ast.AST) -> set[str]:
 def test_the_files_that_are_held_exist() -> None:
     assert not [path for path in PURE if path not in FILES]
     assert len(FILES) > 40 and "membership/render/__init__.py" in PURE
+
+
+@pytest.mark.parametrize("path", PURE)
+def test_pure_files_do_not_read_the_clock_by_the_library_of_dates(path: str) -> None:
+    names = {node.attr for node in ast.walk(FILES[path]) if isinstance(node, ast.Attribute)}
+    assert not names & {"now", "utcnow", "today"}
 
 
 @pytest.mark.parametrize("path", PURE)
