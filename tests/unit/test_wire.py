@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from membership import errors
 from membership.errors import BadAnswer
 from membership.model import ServiceDefinition, ServicePort
-from membership.wire import EndpointSlice, EventType, Resource, decode_event, decode_list, decode_status, newer
+from membership.wire import EndpointSlice, EventType, Resource, decode_status, newer
+from tests.unit.forms import JSON
 from tests.unit.slices import endpoints_json, line_json, list_json, slice_json
 
+decode_list, decode_event = JSON.decode_list, JSON.decode_event
 SLICES, ENDPOINTS = Resource.ENDPOINTSLICES, Resource.ENDPOINTS
 BOTH = pytest.mark.parametrize("resource", [SLICES, ENDPOINTS], ids=["slices", "endpoints"])
 
@@ -414,7 +416,7 @@ def test_a_service_may_leave_nearly_everything_out() -> None:
 
 def test_a_watch_of_services_takes_nothing_else() -> None:
     line = json.dumps({"type": "ADDED", "object": {**service(), "kind": "Endpoints"}}).encode()
-    with pytest.raises(BadAnswer, match="'Endpoints', not a 'Service'"):
+    with pytest.raises(BadAnswer, match="'Endpoints', not 'Service'"):
         decode_event(line, Resource.SERVICES)
     with pytest.raises(BadAnswer, match="'EndpointsList', not 'ServiceList'"):
         decode_list(b'{"kind": "EndpointsList", "metadata": {"resourceVersion": "1"}}', Resource.SERVICES)
