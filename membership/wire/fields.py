@@ -52,7 +52,7 @@ class Message:
 
 
 def split(data: bytes) -> list[tuple[int, Any]]:
-    """Tag and value of each field: an int, or the bytes of a string or message. Fixed-size fields are left out.
+    """Tag and value of each field: an int, or the bytes of a string or message. Nothing we read has a fixed size.
 
     Written out in one loop: it runs once for each endpoint of each event.
     """
@@ -81,6 +81,7 @@ def split(data: bytes) -> list[tuple[int, Any]]:
                 found.append((tag, value))
             elif kind in _FIXED:
                 at += _FIXED[kind]
+                found.append((tag, 0))
             else:
                 raise BadAnswer(f"not what Kubernetes sends: a field of type {kind} at byte {at}")
             if not 8 <= tag < 2**32:

@@ -9,7 +9,7 @@ one has changed, one is decoded.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any
 
 from membership.errors import BadAnswer
@@ -53,7 +53,7 @@ from membership.wire.shapes import (
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Seen:
@@ -158,7 +158,7 @@ def _time(data: bytes) -> str | None:
     if not data:
         return None
     try:
-        return (_EPOCH + timedelta(seconds=_TIME.read(data).get("seconds", 0))).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return (_EPOCH + timedelta(seconds=_TIME.read(data).get("seconds", 0))).isoformat() + "Z"
     except OverflowError:
         raise BadAnswer("not what Kubernetes sends: a time out of range") from None
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from membership.errors import ApiError
 from membership.testing import protobuf
-from membership.wire import Codec, Event, Json, Listing, Protobuf, Resource, Seen, decode_event, decode_list
+from membership.wire import Codec, Event, EventType, Json, Listing, Protobuf, Resource, Seen, decode_event, decode_list
 
 
 @dataclass(frozen=True)
@@ -59,3 +60,48 @@ def _object(value: dict[str, Any]) -> bytes:
         return protobuf.encode_object(value)
     bare = protobuf.encode_message({**value, "kind": "ConfigMap"})
     return protobuf.wrap(value.get("kind", ""), "v1", bare)
+
+
+def frames(form: Form, stream: bytes) -> list[bytes]:
+    """The frames of a recorded stream."""
+    return form.codec.framing().feed(stream)
+
+
+def assert_same_list(as_json: bytes, as_protobuf: bytes, resource: Resource) -> Listing:
+    """Both codecs read the same list; which."""
+    listing = PROTOBUF.decode_list(as_protobuf, resource)
+    assert listing == JSON.decode_list(as_json, resource)
+    return listing
+
+
+def assert_same_stream(as_json: bytes, as_protobuf: bytes, resource: Resource) -> list[Event]:
+    """Both codecs read the same; which events there are. Bookmarks come when the server likes."""
+    told, others = (
+        [_outcome(form, frame, resource) for frame in frames(form, stream)]
+        for form, stream in ((JSON, as_json), (PROTOBUF, as_protobuf))
+    )
+    for one, other in zip(
+        (outcome for outcome in told if not _is_bookmark(outcome)),
+        (outcome for outcome in others if not _is_bookmark(outcome)),
+        strict=True,
+    ):
+        if isinstance(one, ApiError) and isinstance(other, ApiError):
+            assert_same_errors(one, other)
+        else:
+            assert one == other
+    return [outcome for outcome in others if isinstance(outcome, Event)]
+
+
+def _is_bookmark(outcome: Event | ApiError) -> bool:
+    return isinstance(outcome, Event) and outcome.type is EventType.BOOKMARK
+
+
+def assert_same_errors(one: ApiError, other: ApiError) -> None:
+    assert (type(one), str(one), one.retry_after) == (type(other), str(other), other.retry_after)
+
+
+def _outcome(form: Form, frame: bytes, resource: Resource) -> Event | ApiError:
+    try:
+        return form.decode_event(frame, resource)
+    except ApiError as error:
+        return error
