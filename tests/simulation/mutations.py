@@ -111,11 +111,11 @@ REFLECTOR = (
     Edit(
         "read on after a bad line",
         "follower",
-        "events = [stream.decode(line) for line in lines or ()]",
+        "events = [stream.decode(frame) for frame in frames or ()]",
         "events = []\n"
-        "                for line in lines or ():\n"
+        "                for frame in frames or ():\n"
         "                    try:\n"
-        "                        events.append(stream.decode(line))\n"
+        "                        events.append(stream.decode(frame))\n"
         "                    except ApiError:\n"
         "                        pass",
     ),
@@ -250,6 +250,18 @@ WIRE = (
         "wire.framing",
         "self._tail, self._tail_size = [rest], len(rest)",
         "self._tail, self._tail_size = [], 0",
+    ),
+    Edit(
+        "drop the rest of a frame whose end has not come",
+        "wire.framing",
+        "self._keep(data[at:], _PREFIX + size)",
+        "self._keep(data[:0], _PREFIX)",
+    ),
+    Edit(
+        "an endpoint is what the last one was",
+        "wire.protobuf",
+        "before.get(data) or",
+        "next(iter(before.values()), None) or",
     ),
     Edit("no Retry-After", "kube", "error.retry_after = float(after)", "pass"),
 )
