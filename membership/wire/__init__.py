@@ -3,7 +3,7 @@
     objects.py   what is handed out: slices, listings, events; nothing behind this package knows more
     codec.py     the rules that hold in both codecs; json.py and protobuf.py read the bytes, shapes.py what is no slice
     framing.py   from a stream to whole frames
-    fields.py    protobuf's wire format
+    fields.py    protobuf's wire format; memory.py, what need not be decoded again
 
 Null lists and unknown fields are fine; anything that is no answer of Kubernetes' is an ApiError, whatever bytes come.
 """
@@ -12,6 +12,7 @@ from membership.errors import ApiError
 from membership.wire import codec
 from membership.wire.codec import Codec, decode_event, decode_list
 from membership.wire.json import Json
+from membership.wire.memory import Seen
 from membership.wire.objects import (
     SERVICE_NAME_LABEL,
     Conditions,
@@ -29,7 +30,7 @@ from membership.wire.objects import (
     newer,
     number,
 )
-from membership.wire.protobuf import MAGIC, MEDIA_TYPE, Protobuf, Seen
+from membership.wire.protobuf import MAGIC, MEDIA_TYPE, Protobuf
 
 LISTS = f"{MEDIA_TYPE}, application/json"
 """The Accept header of a list; the answer's Content-Type says which of the two it is."""

@@ -1,7 +1,7 @@
 """Protobuf's wire format: a message is read into the fields that a table names, by their numbers.
 
 https://protobuf.dev/programming-guides/encoding/. By hand, for of Kubernetes' messages we read twenty fields, and
-nearly all of an event is bytes that we have seen before (protobuf.py): 1000 of them are cut out in 0.14 ms. Unknown
+nearly all of an event is bytes that we have seen before (memory.py). Unknown
 fields are skipped. Anything that no encoder writes is a BadAnswer: what is cut off, a length beyond the end, groups,
 and a known field of another type, as in the code that Kubernetes generates for itself.
 """
@@ -54,7 +54,7 @@ class Message:
 def split(data: bytes) -> list[tuple[int, Any]]:
     """Tag and value of each field: an int, or the bytes of a string or message. Nothing we read has a fixed size.
 
-    Written out in one loop: it runs once for each endpoint of each event.
+    Written out in one loop, for the first list of 20,000 endpoints runs through it 60,000 times.
     """
     found: list[tuple[int, Any]] = []
     at, end = 0, len(data)
@@ -91,6 +91,28 @@ def split(data: bytes) -> list[tuple[int, Any]]:
     if at > end:
         raise BadAnswer(f"not what Kubernetes sends: a field of {at - end} bytes more than there are")
     return found
+
+
+def run(data: bytes, tag: int) -> tuple[list[bytes], list[int]]:
+    """The fields of this one-byte tag, of bytes, that `data` begins with: their values, and the borders around them."""
+    values: list[bytes] = []
+    borders = [0]
+    at, end = 0, len(data)
+    while at < end and data[at] == tag:
+        try:
+            size = data[at + 1]
+            at += 2
+            if size > 127:
+                size, at = _varint(data, at - 1)
+        except IndexError:
+            raise BadAnswer("not what Kubernetes sends: a message ends within a field") from None
+        start = at
+        at += size
+        if at > end:
+            raise BadAnswer(f"not what Kubernetes sends: a field of {at - end} bytes more than there are")
+        values.append(data[start:at])
+        borders.append(at)
+    return values, borders
 
 
 def text(number: int, name: str, *, many: bool = False) -> Field:

@@ -4,8 +4,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#protobuf-encoding; 
 in k8s.io/api/discovery/v1, k8s.io/api/core/v1 and k8s.io/apimachinery. Strings that JSON leaves out where they are
 empty are None here as well, so that both codecs give equal objects.
 
-An endpoint is looked up by its bytes among those of the slice's last version: of an event of 1000 endpoints, of which
-one has changed, one is decoded.
+Of a slice that is known from before only the endpoints that have changed are decoded (memory.py).
 """
 
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from typing import Any
 from membership.errors import BadAnswer
 from membership.wire.codec import ListMetadata, demand_kind
 from membership.wire.fields import (
+    BYTES,
     Message,
     as_dict,
     as_tuple,
@@ -24,9 +24,11 @@ from membership.wire.fields import (
     mapping,
     message,
     optional,
+    run,
     text,
 )
 from membership.wire.framing import Frames, Framing
+from membership.wire.memory import Seen
 from membership.wire.objects import (
     Conditions,
     Endpoint,
@@ -53,26 +55,8 @@ from membership.wire.shapes import (
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 MAGIC = b"k8s\x00"
+_SLICE_METADATA, _SLICE_ENDPOINT = 1 << 3 | BYTES, 2 << 3 | BYTES
 _EPOCH = datetime(1970, 1, 1)
-
-
-class Seen:
-    """The endpoints of the last version of each slice of a namespace, by their bytes. Safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._by_slice: dict[str, dict[bytes, Endpoint]] = {}
-
-    def endpoints(self, slice: str, raw: list[bytes]) -> tuple[Endpoint, ...]:
-        """Those of the slice of this name: the same objects as before for the same bytes."""
-        before = self._by_slice.get(slice, {})
-        # A dictionary is never changed once it is here: a list may be decoded beside the stream.
-        found = {data: before.get(data) or _endpoint(data) for data in raw}
-        self._by_slice[slice] = found
-        return tuple(map(found.__getitem__, raw))
-
-    def keep(self, slices: Iterable[str]) -> None:
-        """Forget all others."""
-        self._by_slice = {name: self._by_slice[name] for name in slices if name in self._by_slice}
 
 
 class Protobuf:
@@ -119,14 +103,20 @@ class Protobuf:
         return _service(data) if resource is Resource.SERVICES else _endpoints(data)
 
     def _slice(self, data: bytes) -> EndpointSlice:
+        """Metadata first, then the endpoints, then the rest: as Go writes it. Another order is read all the same."""
+        values, borders = run(data, _SLICE_METADATA)
+        if len(values) == 1:
+            metadata = _metadata(values[0])
+            version = self._seen.read(metadata.name, data[borders[1] :], _SLICE_ENDPOINT, _endpoint, _SLICE.read)
+            if version.rest.keys().isdisjoint(("metadata", "endpoints")):
+                return _build_slice(metadata, version.endpoints, version.rest)
         found = _SLICE.read(data)
-        metadata, endpoints = _metadata(_demand(found, "metadata")), found.get("endpoints")
-        return EndpointSlice(
-            metadata,
-            _demand(found, "address_type"),
-            None if endpoints is None else self._seen.endpoints(metadata.name, endpoints),
-            as_tuple(found.get("ports")),
-        )
+        endpoints = tuple(map(_endpoint, found.get("endpoints", ())))
+        return _build_slice(_metadata(_demand(found, "metadata")), endpoints, found)
+
+
+def _build_slice(metadata: Metadata, endpoints: tuple[Endpoint, ...], rest: dict[str, Any]) -> EndpointSlice:
+    return EndpointSlice(metadata, _demand(rest, "address_type"), endpoints or None, as_tuple(rest.get("ports")))
 
 
 def _unwrap(data: bytes) -> tuple[str, bytes]:

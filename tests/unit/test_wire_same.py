@@ -1,6 +1,7 @@
 """Whatever object it is, both codecs give equal slices, definitions and errors: null, unset and empty as well."""
 
 import json
+import operator
 from typing import Any
 
 from hypothesis import given, settings
@@ -139,3 +140,44 @@ def test_what_was_seen_before_changes_nothing_but_the_time(story: list[tuple[str
         else:
             event = decode_event(codec, PROTOBUF.event("MODIFIED", object), Resource.ENDPOINTSLICES)
             assert event == JSON.decode_event(JSON.event("MODIFIED", object), Resource.ENDPOINTSLICES)
+
+
+POOL = [
+    {"addresses": [f"10.0.0.{number}"], "conditions": {"ready": ready}, "nodeName": "n" * (number % 3)}
+    for number in range(4)
+    for ready in (True, False)
+]
+EDIT = st.tuples(st.integers(0, 8), st.integers(0, 3), st.lists(st.sampled_from(POOL), max_size=3), st.integers(0, 9))
+
+
+@SOME
+@given(st.lists(st.sampled_from(POOL), max_size=8), st.lists(EDIT, min_size=1, max_size=8))
+def test_a_version_that_differs_in_one_place_is_read_as_a_whole_one_is(before: list[Any], edits: list[Any]) -> None:
+    """Endpoints come and go anywhere, equal ones side by side as well, and now and then a port with them."""
+    codec, endpoints, port = Protobuf(Seen()), before, 4000
+    for place, gone, come, luck in edits:
+        endpoints = [*endpoints[:place], *come, *endpoints[place + gone :]]
+        port += luck == 0
+        object = {
+            "kind": "EndpointSlice",
+            "metadata": {"name": "a", "resourceVersion": "1"},
+            "addressType": "IPv4",
+            "endpoints": endpoints or None,
+            "ports": [{"port": port}],
+        }
+        event = decode_event(codec, PROTOBUF.event("MODIFIED", object), Resource.ENDPOINTSLICES)
+        assert event == JSON.decode_event(JSON.event("MODIFIED", object), Resource.ENDPOINTSLICES)
+
+
+def test_endpoints_that_have_not_changed_are_the_same_objects() -> None:
+    """Wherever they are by now: what is made of them is kept by that."""
+    seen, found = Protobuf(Seen()), {}
+    a, b, c = ({"addresses": [f"10.0.0.{number}"], "conditions": {}} for number in range(3))
+    for name, endpoints in {"first": [a, b, c], "again": [a, b, c], "without": [a, c], "turned": [c, b, a]}.items():
+        object = {"kind": "EndpointSlice", "metadata": {"name": "a", "resourceVersion": "1"}, "addressType": "IPv4"}
+        event = decode_event(seen, PROTOBUF.event("ADDED", {**object, "endpoints": endpoints}), Resource.ENDPOINTSLICES)
+        assert event.item is not None
+        found[name] = event.item.slices[0].endpoints or ()
+    assert all(map(operator.is_, found["first"], found["again"]))
+    assert found["without"][0] is found["first"][0] and found["without"][1] is found["first"][2]
+    assert found["turned"][0] is found["first"][2] and found["turned"][2] is found["first"][0]
