@@ -72,7 +72,7 @@ def _endpoint(number: int, ready: bool) -> dict[str, Any]:
 def frames(form: str, endpoints: int, events: int) -> tuple[bytes, list[bytes]]:
     """The list, and the events as they are sent."""
     first = slice_object(endpoints, 0)
-    listed = {"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "items": [first]}
+    listed: dict[str, Any] = {"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "items": [first]}
     listed["metadata"] = {"resourceVersion": "1000"}
     objects = [slice_object(endpoints, version) for version in range(1, events + 1)]
     if form == "protobuf":
@@ -183,7 +183,7 @@ def _profile(form: str, endpoints: int, events: int) -> None:
         finally:
             profile.disable()
 
-    follower.Follower._read = profiled  # type: ignore[method-assign]
+    follower.Follower._read = profiled  # type: ignore[method-assign,assignment]
     published(form, endpoints, events)
     pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 

@@ -27,6 +27,7 @@ from membership.wire import (
     Codec,
     Event,
     Listing,
+    Protobuf,
     Resource,
     Seen,
     codec_of,
@@ -38,6 +39,8 @@ from membership.wire import (
 ANSWER_TIMEOUT = 30.0
 """Seconds for a whole answer; the API server gives up on its own after 60 s."""
 JSON = "application/json"
+DISTRUST = 600.0
+"""Seconds without protobuf after an answer in it that could not be read: a server of another mind, or a bug of ours."""
 WATCH_GRACE = 10.0
 """A watch that outlives its own timeoutSeconds by this many seconds is held open by something in between."""
 
@@ -105,6 +108,30 @@ class RequestCount:
             return dict(self._by_code)
 
 
+class Trust:
+    """Whether to ask for protobuf: not for `DISTRUST` seconds after an answer in it that could not be read.
+
+    What keeps a list from being read would else keep it from being read for ever. Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    @property
+    def given(self) -> bool:
+        return time.monotonic() >= self._until
+
+    @contextmanager
+    def judge(self, codec: Codec) -> Iterator[None]:
+        """Around the reading of an answer."""
+        try:
+            yield
+        except BadAnswer:
+            if isinstance(codec, Protobuf):
+                self._until = time.monotonic() + DISTRUST
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServer:
     """An API server and who we are to it; safe to use from several threads. Made by `membership.connect`."""
@@ -120,6 +147,7 @@ class ApiServer:
     """Where `url` was found: given, in-cluster or kubeconfig."""
     protobuf: bool = True
     """Ask for protobuf, and take JSON as well; False asks for JSON only."""
+    trust: Trust = field(default_factory=Trust, compare=False, repr=False)
     requests: RequestCount = field(default_factory=RequestCount, compare=False, repr=False)
     secrets: Secrets = field(default_factory=Secrets, compare=False, repr=False)
 
@@ -141,7 +169,9 @@ class ApiServer:
         with self._naming(f"list {resource.qualified} in namespace {namespace}"):
             deadline = time.monotonic() + ANSWER_TIMEOUT
             content_type, body = self._whole("GET", path, query, None, deadline, interrupt, self._accept(LISTS))
-            return decode_list(codec_of(content_type, seen), body, resource)
+            codec = codec_of(content_type, seen)
+            with self.trust.judge(codec):
+                return decode_list(codec, body, resource)
 
     def watch(
         self,
@@ -169,7 +199,7 @@ class ApiServer:
             exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt, accept)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
         codec = codec_of(exchange.response.getheader("Content-Type"), seen)
-        return Stream(exchange, resource, codec, expiry, lambda: self._naming(request))
+        return Stream(exchange, resource, codec, expiry, lambda: self._reading(request, codec))
 
     def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
         """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
@@ -217,6 +247,11 @@ class ApiServer:
             error.args = (error.message,)
             raise
 
+    @contextmanager
+    def _reading(self, request: str, codec: Codec) -> Iterator[None]:
+        with self._naming(request), self.trust.judge(codec):
+            yield
+
     def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
         _, whole = self._whole(method, path, {}, encoded, deadline, Interrupt(), JSON)
@@ -229,7 +264,7 @@ class ApiServer:
         return answer
 
     def _accept(self, both: str) -> str:
-        return both if self.protobuf else JSON
+        return both if self.protobuf and self.trust.given else JSON
 
     def _whole(
         self,
@@ -301,12 +336,12 @@ class Stream:
     """An accepted watch. Read it from one thread; `cut` it from any."""
 
     def __init__(
-        self, exchange: Exchange, resource: Resource, codec: Codec, expiry: float, naming: "Callable[[], Any]"
+        self, exchange: Exchange, resource: Resource, codec: Codec, expiry: float, reading: "Callable[[], Any]"
     ) -> None:
         self._exchange = exchange
         self._resource = resource
         self._expiry = expiry
-        self._naming = naming
+        self._reading = reading
         self._codec = codec
         self._framing = codec.framing()
         self.chunked = exchange.streams
@@ -318,7 +353,7 @@ class Stream:
         A frame that the end cuts off is dropped: the server sends it again to the next watch. Raises Silent when
         `deadline` (monotonic seconds) passes, Unreachable when the stream is cut, BadAnswer for an endless frame.
         """
-        with self._naming():
+        with self._reading():
             while True:
                 got = self._exchange.read_some(min(deadline, self._expiry))
                 if not got:
@@ -328,7 +363,7 @@ class Stream:
 
     def decode(self, frame: bytes) -> Event:
         """The event in a frame; raises what `wire.decode_event` raises."""
-        with self._naming():
+        with self._reading():
             return decode_event(self._codec, frame, self._resource)
 
     def cut(self) -> None:

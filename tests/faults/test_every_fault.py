@@ -195,8 +195,11 @@ def test_fault(played: Played, name: str) -> None:
         assert all(seen in (TWO, THREE) for seen in outcome.seen), outcome.seen
         assert outcome.generation == len(outcome.seen) <= 2
     assert outcome.healed_after < case.heals_within
+    # Protobuf that cannot be read is asked for in JSON the next time; whatever else fails is no reason for that.
+    unreadable = case.fault in ("bad-json", "wrong-kind", "partial-list") or str(case) == "watch huge-line"
+    unreadable |= case.fault == "too-large"  # a bad line leads to it
     accepts = {request.headers["accept"].startswith(PROTOBUF) for request in outcome.requests}
-    assert accepts == {True}
+    assert accepts == ({True, False} if case.protobuf and unreadable else {True})
     assert busiest_second(outcome.requests) <= LIMIT
     request = "watch" if case.on == "watch" else "list"
     about = [(level, line) for level, line in played.said.lines if outcome.url in line]

@@ -258,10 +258,10 @@ WIRE = (
         "self._keep(data[:0], _PREFIX)",
     ),
     Edit(
-        "an endpoint is what the last one was",
-        "wire.protobuf",
-        "before.get(data) or",
-        "next(iter(before.values()), None) or",
+        "an endpoint that has changed is what it was",
+        "wire.memory",
+        "changed = tuple([known.get(value) or decode(value) for value in values])",
+        "changed = before.endpoints[first:last]",
     ),
     Edit("no Retry-After", "kube", "error.retry_after = float(after)", "pass"),
 )
