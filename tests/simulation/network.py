@@ -66,6 +66,7 @@ class Network:
         self.damages: list[str] = []
         """What happens to the next lines."""
         self._protobuf = protobuf
+        self._chance = Random(0)
         """How often an answer is in protobuf where that is asked for: a proxy may not know it."""
         self._servers = servers
 
@@ -83,9 +84,7 @@ class Network:
 
     def speaks_protobuf(self, accepted: str) -> bool:
         """Whether the answer to a request with this Accept header is in protobuf."""
-        if not accepted.startswith(TYPE) or self._protobuf in (0.0, 1.0):
-            return accepted.startswith(TYPE) and bool(self._protobuf)
-        return self.random.random() < self._protobuf
+        return accepted.startswith(TYPE) and self._chance.random() < self._protobuf
 
     def window(self, request: Request) -> Window | None:
         now = self.machine.now
