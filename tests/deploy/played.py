@@ -7,38 +7,46 @@ over the home. The chart's other init containers, which wait for databases, are 
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from membership.wso2.volumes import IMAGES
 from testbed.container import OURS, Container
 from testbed.kubelet import Kubelet
 from testbed.plane import ControlPlane
 from testbed.pods import Network, enter
 from testbed.program import Program
 from testbed.waiting import wait_for
-from tests.manifests import Json, find
+from tests.entrypoint import copy_words
+from tests.manifests import Json, find, find_settings
 
 ENTRYPOINT = "/opt/membership/bin/membership-sidecar"
 WSO2 = "802:802"
 HOME = "/home/wso2carbon/wso2-home"
-VOLUMES = ("/home/wso2carbon/wso2-config-volume", "/home/wso2carbon/wso2-artifact-volume")
-# As in WSO2's images: under set -e, artifacts last.
-COPY = "set -e; " + "; ".join(
-    f'test ! -d {each} || test -z "$(ls {each})" || cp -RL {each}/* {HOME}' for each in VOLUMES
-)
 
 
 class PlayedPod:
     """A pod of `workload`, scheduled: it has an address and volumes, and is in the API, not ready. Nothing runs."""
 
     def __init__(
-        self, plane: ControlPlane, network: Network, image: Path, objects: list[Json], workload: Json, name: str
+        self,
+        plane: ControlPlane,
+        network: Network,
+        image: Path,
+        objects: list[Json],
+        workload: Json,
+        name: str,
+        claims: Mapping[str, Path],
     ) -> None:
+        """`claims`: the folder that stands for what is bound to each PersistentVolumeClaim, by its name."""
         self.name = name
+        self._claims = claims
         self.events: list[str] = []
         """Containers in the order in which they started."""
         self._objects = objects
@@ -66,6 +74,14 @@ class PlayedPod:
         """Start the first init container, and leave it to itself."""
         self._start(self._spec["initContainers"][0])
 
+    def start(self, name: str) -> None:
+        """Start the init container `name`, and leave it to itself."""
+        self._start(next(each for each in self._spec["initContainers"] if each["name"] == name))
+
+    def volume(self, name: str) -> Path:
+        """The folder of a volume."""
+        return self._folder / "volumes" / name
+
     def finish_init(self, timeout: float = 60.0) -> None:
         """Every init container in order: one that stays until its startup probe passes, ours to their end."""
         for number, container in enumerate(self._spec["initContainers"]):
@@ -86,7 +102,8 @@ class PlayedPod:
 
     def run_entrypoint(self) -> subprocess.CompletedProcess[str]:
         """What the server's container does at each start before it starts the server."""
-        return self.run_in_server(COPY)
+        product = find_settings(self._objects)["data"]["MEMBERSHIP_PRODUCT"]
+        return self.run_in_server(copy_words(IMAGES[product], HOME))
 
     def run_in_server(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a shell's words with what the server's container has."""
@@ -148,8 +165,9 @@ class PlayedPod:
         for source in container.get("envFrom", ()):
             found |= find(self._objects, "ConfigMap", source["configMapRef"]["name"])["data"]
         for each in container.get("env", ()):
-            assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
-            found[each["name"]] = self.address
+            if "valueFrom" in each:
+                assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+            found[each["name"]] = each.get("value", self.address)
         return found
 
     def _fill(self, kubelet: Kubelet, volume: Json, folder: Path) -> None:
@@ -159,9 +177,11 @@ class PlayedPod:
             data = folder / "..2026_11_21"
             data.mkdir(parents=True)
             (folder / "..data").symlink_to(data.name)
-            for key, text in find(self._objects, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (data / key).write_text(text)
+            for key, content in _read_config_map(find(self._objects, "ConfigMap", volume["configMap"]["name"])):
+                (data / key).write_bytes(content)
                 (folder / key).symlink_to(f"..data/{key}")
+        elif "persistentVolumeClaim" in volume:
+            folder.symlink_to(self._claims[volume["persistentVolumeClaim"]["claimName"]])
         else:
             sources = {key for source in volume["projected"]["sources"] for key in source}
             assert sources == {"serviceAccountToken", "configMap", "downwardAPI"}
@@ -172,6 +192,11 @@ class PlayedPod:
         """For every uid, as the kubelet makes an emptyDir."""
         folder.mkdir(parents=True)
         folder.chmod(0o777)
+
+
+def _read_config_map(found: Json) -> list[tuple[str, bytes]]:
+    binary = [(key, base64.b64decode(text)) for key, text in found.get("binaryData", {}).items()]
+    return [*binary, *((key, text.encode()) for key, text in found.get("data", {}).items())]
 
 
 def _copies(container: Json) -> bool:

@@ -5,44 +5,130 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from docs.make_settings import PAGE, render
-from membership.cli import command
+from membership.cli import NAMES, OUT, SELF_NAME, TIMEOUT, command
 from membership.model import Member, Snapshot
 from membership.render import FORMATS, SERVED, Setup, Source
 from membership.render.hazelcast_xml import GROUPS, PROPERTIES
 from membership.testing import FakeKube, Pod
+from membership.settings import SETTINGS as SHARED
 from membership.wso2.profiles import PROFILES
-from sidecar.settings import SETTINGS
+from sidecar.settings import SETTINGS as OF_THE_SIDECAR
 from tests.unit.lists import member, snapshot
 
 ROOT = Path(__file__).parents[2]
+SETTINGS = (*SHARED, *OF_THE_SIDECAR, NAMES, SELF_NAME, OUT, TIMEOUT)
 PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", ".pytest_cache"} & set(path.parts))
-OTHERS_FLAGS = {"--strict"}
-"""Flags in the documents that are not ours."""
+OTHERS_FLAGS = {
+    "benchmarks": {"--old-scheme", "--table-only"},
+    "cosign": {"--key"},
+    "docker": {"--build-arg", "--provenance", "--sbom", "--tag"},
+    "git": {"--branch"},
+    "helm": {"--install", "--post-renderer", "--post-renderer-args", "--values"},
+    "kube-apiserver": {"--etcd-compaction-interval", "--shutdown-watch-termination-grace-period"},
+    "kubectl": {"--docker-password", "--docker-server", "--docker-username", "--from-env-file", "--server-side"},
+    "mypy": {"--strict"},
+    "pip": {"--no-deps", "--require-hashes"},
+}
+"""Flags in the documents that are not ours, by a word that must be on the page."""
+OTHERS_FILES = {"docker-entrypoint.sh"}
+"""Files in the documents that are not in this repository."""
+TOP = "benchmarks|deploy|docs|examples|membership|scripts|sidecar|testbed|tests"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def name_page(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md", "docs/http.md", "docs/formats.md", "docs/verify.md", "docs/live.md", "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-    ],
-)  # fmt: skip
-def test_flags_in_the_documents_exist(page: str) -> None:
+@cache
+def list_files() -> tuple[Path, ...]:
+    """Those of the repository, new ones too."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return tuple(path for line in lines if (path := ROOT / line).is_file())
+
+
+@cache
+def read_code() -> str:
+    """All that is no document, but for tests that give wrong names on purpose."""
+    apart = {ROOT / "tests/unit", ROOT / "tests/sidecar"}
+    files = [path for path in list_files() if path.suffix != ".md" and not apart & set(path.parents)]
+    return "\n".join(path.read_text(errors="replace") for path in files)
+
+
+def find_unknown_flags(text: str) -> set[str]:
+    """`--flags` that neither our programs nor those on the page have."""
     of_commands = {word for one in command.commands.values() for option in one.params for word in option.opts}
-    known = {f"--{setting.flag}" for setting in SETTINGS} | of_commands | {"--help"} | OTHERS_FLAGS
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", (ROOT / page).read_text())) <= known
+    known = {f"--{setting.flag}" for setting in SETTINGS} | of_commands | {"--help"}
+    known = known.union(*(flags for program, flags in OTHERS_FLAGS.items() if program in text))
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known
+
+
+def find_unknown_variables(text: str) -> set[str]:
+    """UPPER_CASE names that are no setting's and that no code names either."""
+    known = {name for setting in SETTINGS for name in setting.variables}
+    named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text))
+    return {name for name in named - known if not re.search(rf"\b{name}\b", read_code())}
+
+
+def find_unknown_files(text: str) -> set[str]:
+    """Paths and `names` of files that are not in the repository; a path may begin below any of its folders."""
+    here = [f"/{path.relative_to(ROOT)}" for path in list_files()]
+    paths = {path.rstrip("./") for path in re.findall(rf"(?<![\w./-])(?:\.\./)*((?:{TOP})/[\w./-]+)", text)}
+    names = set(re.findall(r"`([\w-]+(?:\.[\w-]+)*\.(?:cfg|env|j2|java|lock|md|py|sh|toml|xml|ya?ml))`", text))
+    unknown = {path for path in paths if not any(f"/{path}/" in f"{each}/" for each in here)}
+    return unknown | {name for name in names - OTHERS_FILES if not any(each.endswith(f"/{name}") for each in here)}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name_page)
+def test_flags_variables_and_files_in_the_documents_exist(page: Path) -> None:
+    text = page.read_text()
+    assert not find_unknown_flags(text) | find_unknown_variables(text) | find_unknown_files(text)
+
+
+def test_names_that_do_not_exist_are_found() -> None:
+    text = """
+        membership-sidecar --services is --servces is && kubectl apply --server-side; MEMBERSHIP_EXPECT=2 NODE_IP=1
+        MEMBERSHIP_EXPEKT=2 KUBERNETES_SERVICES=is, see tests/unit/test_docs.py, tests/unit/test_nothing.py, `world.py`,
+        `worlds.py`, ../examples/nothing/README.md, ../examples/demo/README.md, membership/wso2/ and docs/http.md.
+    """
+    assert find_unknown_flags(text) == {"--servces"}
+    assert find_unknown_flags(text.replace("kubectl", "kustomize")) == {"--servces", "--server-side"}
+    assert find_unknown_variables(text) == {"MEMBERSHIP_EXPEKT"}
+    assert find_unknown_files(text) == {"tests/unit/test_nothing.py", "worlds.py", "examples/nothing/README.md"}
+
+
+def test_every_example_has_its_place_in_the_table_and_a_test_that_runs_it() -> None:
+    examples = ROOT / "examples"
+    rows = [line for line in (examples / "README.md").read_text().splitlines() if line.startswith("| ")][1:]
+    named: dict[str, set[str]] = {}
+    for row in rows:
+        _, example, tested = [cell.strip() for cell in row.strip("| ").split(" | ")]
+        for target in re.findall(r"\]\(([^)]+)\)", example):
+            folder = (examples / target).resolve().parent
+            named.setdefault(str(folder.relative_to(ROOT)), set()).update(re.findall(r"`([^`]+)`", tested))
+    components = ROOT / "deploy/kustomize/examples"
+    there = {path.parent for path in list_files() if path.name == "README.md" and path.parent.parent == examples}
+    there |= {path.parent for path in list_files() if path.parent.parent == components and path.parent.name[0] != "."}
+    missing = {str(folder.relative_to(ROOT)) for folder in there} - set(named)
+    assert not missing, "examples that examples/README.md does not name"
+    for folder, tests in named.items():
+        # By its name; those of deploy/kustomize are all of EXAMPLES in tests/manifests.py.
+        words = [Path(folder).name, *(["EXAMPLES"] if folder.startswith("deploy/") else [])]
+        assert all(re.match("tests/(unit|sidecar|deploy|real|e2e)/", test) for test in tests), "what .ci/run runs"
+        assert tests and all(any(word in (ROOT / test).read_text() for word in words) for test in tests), folder
 
 
 def test_make_targets_in_the_documents_exist() -> None:
