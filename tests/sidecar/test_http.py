@@ -27,7 +27,8 @@ MEMBER_FIELDS = [
 ]  # fmt: skip
 PATHS = [
     "/", "/members", "/members?format=lines", "/explain", "/explain?format=text", "/livez", "/readyz", "/startupz",
-    "/healthz", "/metrics", "/verify", "/version", "/changes", "/changes?format=text", "/status.css", "/status.js", "/openapi.json",
+    "/healthz", "/metrics", "/verify", "/version", "/changes", "/changes?format=text", "/status.css", "/status.js",
+    "/openapi.json",
 ]  # fmt: skip
 BASE = pods(2)
 ALL = ("wso2/is", "wso2/am", "apps/absent")

@@ -19,6 +19,7 @@ from membership.testing import FakeKube, Pod
 from membership.settings import SETTINGS as SHARED
 from membership.wso2.profiles import PROFILES
 from sidecar.settings import SETTINGS as OF_THE_SIDECAR
+from tests.unit.links import find_links, is_well_formed, leaves, list_anchors
 from tests.unit.lists import member, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +32,20 @@ OTHERS_FLAGS = {
     "git": {"--branch"},
     "helm": {"--install", "--post-renderer", "--post-renderer-args", "--values"},
     "kube-apiserver": {"--etcd-compaction-interval", "--shutdown-watch-termination-grace-period"},
-    "kubectl": {"--docker-password", "--docker-server", "--docker-username", "--from-env-file", "--server-side"},
+    "kubectl": {
+        "--docker-password",
+        "--docker-server",
+        "--docker-username",
+        "--force",
+        "--from-env-file",
+        "--server-side",
+    },
     "mypy": {"--strict"},
     "pip": {"--no-deps", "--require-hashes"},
 }
 """Flags in the documents that are not ours, by a word that must be on the page."""
+OTHERS_VARIABLES = {"KUBE_PING"}
+"""Names in the documents that look like variables."""
 OTHERS_FILES = {"docker-entrypoint.sh"}
 """Files in the documents that are not in this repository."""
 TOP = "benchmarks|deploy|docs|examples|membership|scripts|sidecar|testbed|tests"
@@ -45,11 +55,66 @@ def name_page(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def leads_somewhere(page: Path, text: str, target: str) -> bool:
+    """Whether a target is a file, folder or heading in the repository, or may be an address elsewhere."""
+    if leaves(target):
+        return is_well_formed(target)
+    path, _, anchor = target.partition("#")
+    place = (page.parent / path).resolve() if path else page
+    if not target or not any(place in (file, *file.parents) for file in list_files()) or not place.is_relative_to(ROOT):
+        return False
+    if place.suffix != ".md":
+        return not anchor
+    return not anchor or anchor in list_anchors(text if place == page else place.read_text())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page}: {target}"
+    text = page.read_text()
+    assert not [target for target in find_links(text) if not leads_somewhere(page, text, target)]
+
+
+LINKS = """
+# A heading: `--push rest`, and more
+## Twice
+## Twice
+[a](#a-heading---push-rest-and-more) [b](#twice-1) [c](docs/http.md#members) [d](docs) ![e](docs/data-way.svg "words")
+[f][g] <https://example.com/a> https://example.com/b#c <a href="docs/formats.md#haproxy">h</a> `[no](link)`
+
+    [neither](this)
+
+```
+[nor](that)
+```
+
+[g]: docs/README.md
+"""
+NOWHERE = """
+[](#twice-2) [](docs/https.md) [](docs/http.md#member) [](../../etc/passwd) [](.git/HEAD) [](.venv/bin/python) []()
+[](http://example.com) [](https://example) [](https://exa_mple.com/x) [](ftp://example.com/x) https://example.com/a"b
+![](docs/none.png) [](docs/data-way.svg#tip) <a href="docs/none.html">no</a>
+
+[g]: docs/none.md
+"""
+
+
+def test_links_that_lead_nowhere_are_found() -> None:
+    page, text = ROOT / "README.md", LINKS + NOWHERE
+    assert len(find_links(LINKS)) == 9 and len(find_links(NOWHERE)) == 16
+    assert [target for target in find_links(text) if not leads_somewhere(page, text, target)] == find_links(NOWHERE)
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = [target.partition("#")[0] for target in find_links(page.read_text()) if not leaves(target)]
+            waiting += [place for target in targets if (place := (page.parent / target).resolve()).suffix == ".md"]
+    assert {page for page in PAGES if page in list_files()} <= reached
+    index = {target.partition("#")[0] for target in find_links((ROOT / "docs/README.md").read_text())}
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= index | {"README.md"}
 
 
 @cache
@@ -73,12 +138,13 @@ def find_unknown_flags(text: str) -> set[str]:
     of_commands = {word for one in command.commands.values() for option in one.params for word in option.opts}
     known = {f"--{setting.flag}" for setting in SETTINGS} | of_commands | {"--help"}
     known = known.union(*(flags for program, flags in OTHERS_FLAGS.items() if program in text))
+    text = re.sub(r"\]\([^)]*#[^)]*\)", "]", text)  # anchors of headings that name a flag
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known
 
 
 def find_unknown_variables(text: str) -> set[str]:
     """UPPER_CASE names that are no setting's and that no code names either."""
-    known = {name for setting in SETTINGS for name in setting.variables}
+    known = {name for setting in SETTINGS for name in setting.variables} | OTHERS_VARIABLES
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text))
     return {name for name in named - known if not re.search(rf"\b{name}\b", read_code())}
 
@@ -191,7 +257,7 @@ def test_properties_in_the_formats_page_are_those_of_the_code() -> None:
 
 def test_paths_in_the_http_page_are_those_of_the_code() -> None:
     named = set(re.findall(r"^\| (`/[^|]*`) \|", (ROOT / "docs/http.md").read_text(), re.MULTILINE))
-    paths = {path for cell in named for path in re.findall(r"`(/[a-z/]*)`", cell)}
+    paths = {path for cell in named for path in re.findall(r"`(/[a-z/.]*)`", cell)}
     assert paths == set(re.findall(r'Route\("(/[^"]*)"', (ROOT / "sidecar/web/routes.py").read_text()))
 
 
