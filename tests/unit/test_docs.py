@@ -125,6 +125,10 @@ def list_files() -> tuple[Path, ...]:
     return tuple(path for line in lines if (path := ROOT / line).is_file())
 
 
+def read_page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
+
+
 @cache
 def read_code() -> str:
     """All that is no document, but for tests that give wrong names on purpose."""
@@ -253,6 +257,43 @@ def test_properties_in_the_formats_page_are_those_of_the_code() -> None:
         name: int(value) for cell, values in rows for name, value in zip(re.findall("`(.*?)`", cell), values.split(","))
     }
     assert named == PROPERTIES
+
+
+def test_products_in_the_wso2_page_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| [^|]* \| (`[a-z]+-[0-9].*?) \| `(.*?)` \| ([0-9]+) \|", read_page("wso2.md"), re.MULTILINE)
+    order, named = list(PROFILES), set[str]()
+    for cell, path, port in rows:
+        first, *_, last = re.findall("`(.*?)`", cell) * 2
+        products = order[order.index(first) : order.index(last) + 1]
+        assert {(path, int(port))} == {
+            (PROFILES[each].path(PROFILES[each].format), PROFILES[each].port) for each in products
+        }
+        named.update(products)
+    assert named == set(PROFILES)
+
+
+def test_conditions_in_the_operations_page_are_those_of_the_code() -> None:
+    code = "".join((ROOT / "sidecar" / name).read_text() for name in ("health.py", "web/routes.py"))
+    words = set(re.findall(r"""Check\(f?["']([a-z ]+?) ?["{]""", code)) | {"namespace", "services of namespace"}
+    named = set(re.findall(r"^\| `([a-z ]+?)(?: [A-Z.][^`|]*)?` \| `\[", read_page("operations.md"), re.MULTILINE))
+    assert {word for word in words if not {word} & named} == {"threads"}  # it has a sentence
+    assert "`threads`" in read_page("operations.md")
+
+
+def test_metrics_in_the_documents_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"\bmembership_[a-z_]+", page.read_text()):
+            assert f'"{name.removesuffix("_total")}"' in read_code() or name == "membership_scheme", f"{page}: {name}"
+
+
+def test_the_questions_are_all_there() -> None:
+    numbers = re.findall(r"^### ([0-9]+)\. ", read_page("faq.md"), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 26)]
+
+
+def test_files_in_the_picture_exist() -> None:
+    names = set(re.findall(r"\b[a-z]+\.py\b", (ROOT / "docs/data-way.svg").read_text()))
+    assert len(names) == 9 and names <= {path.name for path in list_files()}
 
 
 def test_paths_in_the_http_page_are_those_of_the_code() -> None:
