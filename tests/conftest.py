@@ -9,7 +9,15 @@ from hypothesis import settings
 from membership.testing import FakeKube
 from tests.running import pods
 
-LONGEST = ("test_push.py", "test_verify.py", "test_files.py", "test_settings.py", "test_command.py", "test_http.py")
+LONGEST = (
+    "test_push.py",
+    "test_verify.py",
+    "test_files.py",
+    "test_settings.py",
+    "test_command.py",
+    "test_http.py",
+    "test_openapi.py",
+)
 """Files that take longest, mostly by waiting: they begin first, so that nothing is left to wait for at the end."""
 
 settings.register_profile("same", derandomize=True, deadline=None, max_examples=50)

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -317,12 +318,13 @@ def test_files_in_the_architecture_exist() -> None:
     assert named == {path.name for path in (ROOT / "membership").glob("*.py")}
 
 
-def test_example_of_the_readme_runs(tmp_path: Path) -> None:
-    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert example is not None
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[str]:
+    """A file for an API server with the Service wso2/is of two pods, and one that terminates."""
     with FakeKube() as kube:
-        kube.set_service("wso2", "is", [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1")])
-        kubeconfig = {
+        pods = [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1"), Pod("10.244.0.8", "is-3", terminating=True)]
+        kube.set_service("wso2", "is", pods)
+        content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": {"server": kube.url}}],
@@ -330,20 +332,38 @@ def test_example_of_the_readme_runs(tmp_path: Path) -> None:
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
             "current-context": "fake",
         }
-        (tmp_path / "config").write_text(json.dumps(kubeconfig))
-        program = subprocess.Popen(
-            [sys.executable, "-u", "-c", example[1]],
-            env={"KUBECONFIG": str(tmp_path / "config")},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert program.stdout is not None
-            assert program.stdout.readline() == "1 ['10.244.0.5:4000', '10.244.0.6:4000']\n"
-        finally:
-            program.kill()
-            program.communicate()
+        (tmp_path / "config").write_text(json.dumps(content))
+        yield str(tmp_path / "config")
+
+
+def test_example_of_the_readme_runs(kubeconfig: str) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    program = subprocess.Popen(
+        [sys.executable, "-u", "-c", example[1]],
+        env={"KUBECONFIG": kubeconfig},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "1 ['10.244.0.5:4000', '10.244.0.6:4000']\n"
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def test_commands_of_the_quick_start_run(kubeconfig: str) -> None:
+    commands = re.findall(r"^    \.venv/bin/(membership .*)$", read_page("quick-start.md"), re.MULTILINE)
+    shown = re.search(r"^    (out .* slice ).*?(: .*)$", read_page("quick-start.md"), re.MULTILINE)
+    assert [line.split()[1] for line in commands] == ["check", "explain"] and shown is not None
+    for line in commands:
+        program, *arguments = line.split()
+        environ = {"KUBECONFIG": kubeconfig}
+        run = [str(Path(sys.executable).parent / program), *arguments]
+        said = subprocess.run(run, env=environ, check=True, capture_output=True, text=True).stdout
+    assert re.search(f"^{re.escape(shown[1])}.*{re.escape(shown[2])}$", said, re.MULTILINE)
 
 
 def test_example_of_host_names_runs(tmp_path: Path) -> None:
