@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from membership.errors import SettingsError
 from membership.quantity import is_boolean, parse_duration
@@ -36,6 +37,8 @@ class Setting:
     """The words it may be; () for anything."""
     many: bool = False
     """May be given several times; in the variable, separated by white space."""
+    also: tuple[str, ...] = ()
+    """Other flags that say the same."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -139,6 +142,9 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
             default = f"  [default: {setting.default}]" if setting.default else ""
             command = click.option(
                 f"--{setting.flag}",
+                *(f"--{name}" for name in setting.also),
+                setting.flag.replace("-", "_"),
+                shell_complete=_complete(setting),
                 metavar=SWITCH if setting.switch else setting.metavar,
                 multiple=setting.many,
                 help=f"{setting.help}  [env: {', '.join(setting.variables)}]{default}",
@@ -146,6 +152,19 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
         return command
 
     return decorate
+
+
+def _complete(setting: Setting) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """For shells: the words of a choice, files, or nothing."""
+    kind = {"FILE": "file", "FOLDER": "dir"}.get(setting.metavar)
+    words = ("true", "false") if setting.switch else setting.choices
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if kind:
+            return [CompletionItem(incomplete, type=kind)]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+    return complete
 
 
 def choice(*values: Word) -> Callable[[str], Word]:

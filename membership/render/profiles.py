@@ -19,8 +19,8 @@ which still must switch clustering on. Identity Server 6 and 7 read it only with
 """
 COPIES = f"""\
 What the entrypoints of WSO2's images copy at each start of the container, all below {FOLDER}.
-Volumes in the order in which they are copied: a file in a later one wins. Mount folders, and one level down: a copy fails
-at the lost+found of a disk, and where there are only names that begin with a dot.
+Volumes in the order in which they are copied: a file in a later one wins. Of a disk mount a folder and not its root: a
+copy fails at lost+found, and also where there are only names that begin with a dot.
 """
 
 

@@ -133,7 +133,7 @@ def read_page(name: str) -> str:
 @cache
 def read_code() -> str:
     """All that is no document, but for tests that give wrong names on purpose."""
-    apart = {ROOT / "tests/unit", ROOT / "tests/sidecar"}
+    apart = {ROOT / "tests" / name for name in ("deploy", "real", "sidecar", "unit")}
     files = [path for path in list_files() if path.suffix != ".md" and not apart & set(path.parents)]
     return "\n".join(path.read_text(errors="replace") for path in files)
 
