@@ -8,17 +8,17 @@ import json
 import threading
 import time
 from base64 import b64encode
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from membership.errors import ApiError, BadAnswer, Unreachable
 from membership.names import EVERY
+from membership.secrets import Secrets
 from membership.transport import LIMIT, Address, Exchange, Interrupt, Tls
 from membership.wire import SERVICE_NAME_LABEL, Event, Listing, Resource, decode_event, decode_list, decode_status
 
@@ -49,30 +49,6 @@ class Credentials:
         if self.username:
             return "Basic " + b64encode(f"{self.username}:{self.password or ''}".encode()).decode()
         return self.refresh() if self.refresh else None
-
-
-class Secrets:
-    """What we proved ourselves with of late, kept out of every text: a server may echo it in an error."""
-
-    SHORTEST = 8
-    """Characters; shorter words of a header are words like Bearer."""
-
-    def __init__(self) -> None:
-        self._words: deque[str] = deque(maxlen=8)
-
-    def note(self, header: str) -> None:
-        """Remember the words of a header that was sent."""
-        self._words.extend(word for word in header.split() if len(word) >= self.SHORTEST and word not in self._words)
-
-    def redact(self, text: str) -> str:
-        """`text` without them, also where one is cut off."""
-        for word in list(self._words):
-            at = 0
-            while (at := text.find(word[: self.SHORTEST], at)) >= 0:
-                size = len(commonprefix((text[at:], word)))
-                text = f"{text[:at]}[secret]{text[at + size:]}"
-                at += len("[secret]")
-        return text
 
 
 class RequestCount:
