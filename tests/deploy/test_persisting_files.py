@@ -1,16 +1,12 @@
 """examples/persisting-files as written: built, its pods played with the real sidecar, and the entrypoint's copy."""
 
 import hashlib
-import http.server
 import os
 import shutil
-import ssl
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -21,6 +17,7 @@ from membership.wso2.volumes import IMAGES, SERVER
 from testbed.container import Container
 from testbed.waiting import wait_for
 from tests.deploy.played import HOME, WSO2, PlayedPod
+from tests.deploy.shop import Shop, open_shop
 from tests.deploy.stage import Stage, World, name_namespace
 from tests.entrypoint import copy_words
 from tests.manifests import ROOT, Json, build, edit, find, find_tool
@@ -164,49 +161,10 @@ def test_the_volume_of_stream_processor(folder: Path) -> None:
 # -- download -------------------------------------------------------------------------------------
 
 
-@dataclass
-class Shop:
-    """An https server with files, as in a Maven repository."""
-
-    url: str
-    authority: Path
-    files: dict[str, bytes] = field(default_factory=dict)
-    moved: dict[str, str] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def shop(world: World, folder: Path) -> Iterator[Shop]:
-    host = world[1].node
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(host).configure_cert(context)
-    ca_file = folder / "shop-ca.crt"
-    authority.cert_pem.write_to_path(str(ca_file))
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            found.asked.append(self.path)
-            content = found.files.get(self.path, b"")
-            self.send_response(301 if self.path in found.moved else 200 if content else 404)
-            if self.path in found.moved:
-                self.send_header("Location", found.moved[self.path])
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Not to stderr."""
-
-    server = http.server.ThreadingHTTPServer((host, 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    found = Shop(f"https://{host}:{server.server_port}", ca_file)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield found
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with open_shop(world[1].node, folder) as found:
+        yield found
 
 
 def redirect_download(objects: list[Json], text: str, shop: Shop) -> None:
