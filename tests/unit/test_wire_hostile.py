@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from membership import errors
 from membership.testing import protobuf
-from membership.wire import Resource, decode_status
+from membership.wire import Port, Protobuf, Resource, Seen, decode_event, decode_status
 from tests.unit.forms import FORMS, JSON, PROTOBUF, Form
 from tests.unit.slices import endpoints_json, slice_json
 from tests.unit.test_wire import BY_CODE, service, status
@@ -207,6 +207,24 @@ def test_unknown_fields_are_skipped_wherever_they_are(more: bytes) -> None:
 def test_of_a_field_that_comes_twice_the_last_counts() -> None:
     item = PROTOBUF.decode_event(frame(unknown(META + field(4, b"IPv6") + IPV4)), SLICES).item
     assert item is not None and item.slices[0].address_type == "IPv4"
+
+
+def test_fields_in_another_order_are_read_all_the_same() -> None:
+    """Also after a version in the usual order: what stands between two endpoints is no endpoint that has changed."""
+    seen = Protobuf(Seen())
+    one, two, port = field(2, field(1, b"10.0.0.1")), field(2, field(1, b"10.0.0.2")), field(3, field(1, b"x"))
+    for message, ports in (
+        (META + one + two + IPV4, None),
+        (META + one + port + two + IPV4, (Port("x"),)),
+        (META + one + two + IPV4 + port, (Port("x"),)),
+        (IPV4 + two + port + META, (Port("x"),)),
+        (META + port + IPV4 + one + two, (Port("x"),)),
+        (META + one + two + IPV4, None),
+    ):
+        item = decode_event(seen, frame(unknown(message)), SLICES).item
+        assert item is not None and item.slices[0].ports == ports
+        addresses = [endpoint.addresses for endpoint in item.slices[0].endpoints or ()]
+        assert addresses == [("10.0.0.1",), ("10.0.0.2",)][-message.count(b"10.0.0") :]
 
 
 # Errors
