@@ -39,6 +39,7 @@ from membership.wire import (
 ANSWER_TIMEOUT = 30.0
 """Seconds for a whole answer; the API server gives up on its own after 60 s."""
 JSON = "application/json"
+NOT_ACCEPTABLE = 406
 DISTRUST = 600.0
 """Seconds without protobuf after an answer in it that could not be read: a server of another mind, or a bug of ours."""
 WATCH_GRACE = 10.0
@@ -104,8 +105,12 @@ class Trust:
             yield
         except BadAnswer:
             if isinstance(codec, Protobuf):
-                self._until = time.monotonic() + DISTRUST
+                self.withdraw()
             raise
+
+    def withdraw(self) -> None:
+        """From now on, for `DISTRUST` seconds."""
+        self._until = time.monotonic() + DISTRUST
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +285,8 @@ class ApiServer:
             exchange.request(method, target, self._headers(body, accept), body, deadline)
             status = exchange.response.status
             code = str(status)
+            if status == NOT_ACCEPTABLE and accept != JSON:  # though JSON is asked for as well
+                self.trust.withdraw()
             if not 200 <= status < 300:
                 raise _refusal(exchange, status, deadline)
             encoding = exchange.response.getheader("Content-Encoding") or "identity"

@@ -3,7 +3,7 @@
 import pytest
 
 from membership import connect, kube
-from membership.errors import BadAnswer, Throttled
+from membership.errors import BadAnswer, Rejected, Throttled
 from membership.kube import DISTRUST, Trust
 from membership.testing import FakeKube
 from membership.transport import Interrupt
@@ -50,3 +50,13 @@ def test_what_is_asked_for(protobuf: bool) -> None:
         first, second = (request.headers["accept"] for request in server.requests)
         assert first.startswith("application/vnd.kubernetes.protobuf") is protobuf
         assert second == "application/json"
+
+
+def test_a_server_that_refuses_the_very_question_is_asked_for_json() -> None:
+    with FakeKube() as server:
+        asking = connect(server.url, environ={})
+        server.fault("status", on="list", times=1, code=406)
+        with pytest.raises(Rejected):
+            asking.list(Resource.ENDPOINTSLICES, "wso2", ["is"], "", Interrupt(), Seen())
+        asking.list(Resource.ENDPOINTSLICES, "wso2", ["is"], "", Interrupt(), Seen())
+        assert [request.headers["accept"] for request in server.requests][1:] == ["application/json"]
