@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from membership.testing import FakeKube, Pod
 from membership.settings import SETTINGS as SHARED
 from membership.wso2.profiles import PROFILES
 from sidecar.settings import SETTINGS as OF_THE_SIDECAR
+from tests.unit.links import find_links, is_well_formed, leaves, list_anchors
 from tests.unit.lists import member, snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -31,11 +33,20 @@ OTHERS_FLAGS = {
     "git": {"--branch"},
     "helm": {"--install", "--post-renderer", "--post-renderer-args", "--values"},
     "kube-apiserver": {"--etcd-compaction-interval", "--shutdown-watch-termination-grace-period"},
-    "kubectl": {"--docker-password", "--docker-server", "--docker-username", "--from-env-file", "--server-side"},
+    "kubectl": {
+        "--docker-password",
+        "--docker-server",
+        "--docker-username",
+        "--force",
+        "--from-env-file",
+        "--server-side",
+    },
     "mypy": {"--strict"},
     "pip": {"--no-deps", "--require-hashes"},
 }
 """Flags in the documents that are not ours, by a word that must be on the page."""
+OTHERS_VARIABLES = {"KUBE_PING"}
+"""Names in the documents that look like variables."""
 OTHERS_FILES = {"docker-entrypoint.sh"}
 """Files in the documents that are not in this repository."""
 TOP = "benchmarks|deploy|docs|examples|membership|scripts|sidecar|testbed|tests"
@@ -45,11 +56,66 @@ def name_page(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+def leads_somewhere(page: Path, text: str, target: str) -> bool:
+    """Whether a target is a file, folder or heading in the repository, or may be an address elsewhere."""
+    if leaves(target):
+        return is_well_formed(target)
+    path, _, anchor = target.partition("#")
+    place = (page.parent / path).resolve() if path else page
+    if not target or not any(place in (file, *file.parents) for file in list_files()) or not place.is_relative_to(ROOT):
+        return False
+    if place.suffix != ".md":
+        return not anchor
+    return not anchor or anchor in list_anchors(text if place == page else place.read_text())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if "://" not in target:
-            assert (page.parent / target).exists(), f"{page}: {target}"
+    text = page.read_text()
+    assert not [target for target in find_links(text) if not leads_somewhere(page, text, target)]
+
+
+LINKS = """
+# A heading: `--push rest`, and more
+## Twice
+## Twice
+[a](#a-heading---push-rest-and-more) [b](#twice-1) [c](docs/http.md#members) [d](docs) ![e](docs/data-way.svg "words")
+[f][g] <https://example.com/a> https://example.com/b#c <a href="docs/formats.md#haproxy">h</a> `[no](link)`
+
+    [neither](this)
+
+```
+[nor](that)
+```
+
+[g]: docs/README.md
+"""
+NOWHERE = """
+[](#twice-2) [](docs/https.md) [](docs/http.md#member) [](../../etc/passwd) [](.git/HEAD) [](.venv/bin/python) []()
+[](http://example.com) [](https://example) [](https://exa_mple.com/x) [](ftp://example.com/x) https://example.com/a"b
+![](docs/none.png) [](docs/data-way.svg#tip) <a href="docs/none.html">no</a>
+
+[g]: docs/none.md
+"""
+
+
+def test_links_that_lead_nowhere_are_found() -> None:
+    page, text = ROOT / "README.md", LINKS + NOWHERE
+    assert len(find_links(LINKS)) == 9 and len(find_links(NOWHERE)) == 16
+    assert [target for target in find_links(text) if not leads_somewhere(page, text, target)] == find_links(NOWHERE)
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, waiting = set[Path](), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in reached:
+            reached.add(page)
+            targets = [target.partition("#")[0] for target in find_links(page.read_text()) if not leaves(target)]
+            waiting += [place for target in targets if (place := (page.parent / target).resolve()).suffix == ".md"]
+    assert {page for page in PAGES if page in list_files()} <= reached
+    index = {target.partition("#")[0] for target in find_links((ROOT / "docs/README.md").read_text())}
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= index | {"README.md"}
 
 
 @cache
@@ -58,6 +124,10 @@ def list_files() -> tuple[Path, ...]:
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     lines = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
     return tuple(path for line in lines if (path := ROOT / line).is_file())
+
+
+def read_page(name: str) -> str:
+    return (ROOT / "docs" / name).read_text()
 
 
 @cache
@@ -73,12 +143,13 @@ def find_unknown_flags(text: str) -> set[str]:
     of_commands = {word for one in command.commands.values() for option in one.params for word in option.opts}
     known = {f"--{setting.flag}" for setting in SETTINGS} | of_commands | {"--help"}
     known = known.union(*(flags for program, flags in OTHERS_FLAGS.items() if program in text))
+    text = re.sub(r"\]\([^)]*#[^)]*\)", "]", text)  # anchors of headings that name a flag
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known
 
 
 def find_unknown_variables(text: str) -> set[str]:
     """UPPER_CASE names that are no setting's and that no code names either."""
-    known = {name for setting in SETTINGS for name in setting.variables}
+    known = {name for setting in SETTINGS for name in setting.variables} | OTHERS_VARIABLES
     named = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", text))
     return {name for name in named - known if not re.search(rf"\b{name}\b", read_code())}
 
@@ -189,9 +260,46 @@ def test_properties_in_the_formats_page_are_those_of_the_code() -> None:
     assert named == PROPERTIES
 
 
+def test_products_in_the_wso2_page_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| [^|]* \| (`[a-z]+-[0-9].*?) \| `(.*?)` \| ([0-9]+) \|", read_page("wso2.md"), re.MULTILINE)
+    order, named = list(PROFILES), set[str]()
+    for cell, path, port in rows:
+        first, *_, last = re.findall("`(.*?)`", cell) * 2
+        products = order[order.index(first) : order.index(last) + 1]
+        assert {(path, int(port))} == {
+            (PROFILES[each].path(PROFILES[each].format), PROFILES[each].port) for each in products
+        }
+        named.update(products)
+    assert named == set(PROFILES)
+
+
+def test_conditions_in_the_operations_page_are_those_of_the_code() -> None:
+    code = "".join((ROOT / "sidecar" / name).read_text() for name in ("health.py", "web/routes.py"))
+    words = set(re.findall(r"""Check\(f?["']([a-z ]+?) ?["{]""", code)) | {"namespace", "services of namespace"}
+    named = set(re.findall(r"^\| `([a-z ]+?)(?: [A-Z.][^`|]*)?` \| `\[", read_page("operations.md"), re.MULTILINE))
+    assert {word for word in words if not {word} & named} == {"threads"}  # it has a sentence
+    assert "`threads`" in read_page("operations.md")
+
+
+def test_metrics_in_the_documents_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"\bmembership_[a-z_]+", page.read_text()):
+            assert f'"{name.removesuffix("_total")}"' in read_code() or name == "membership_scheme", f"{page}: {name}"
+
+
+def test_the_questions_are_all_there() -> None:
+    numbers = re.findall(r"^### ([0-9]+)\. ", read_page("faq.md"), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 26)]
+
+
+def test_files_in_the_picture_exist() -> None:
+    names = set(re.findall(r"\b[a-z]+\.py\b", (ROOT / "docs/data-way.svg").read_text()))
+    assert len(names) == 9 and names <= {path.name for path in list_files()}
+
+
 def test_paths_in_the_http_page_are_those_of_the_code() -> None:
     named = set(re.findall(r"^\| (`/[^|]*`) \|", (ROOT / "docs/http.md").read_text(), re.MULTILINE))
-    paths = {path for cell in named for path in re.findall(r"`(/[a-z/]*)`", cell)}
+    paths = {path for cell in named for path in re.findall(r"`(/[a-z/.]*)`", cell)}
     assert paths == set(re.findall(r'Route\("(/[^"]*)"', (ROOT / "sidecar/web/routes.py").read_text()))
 
 
@@ -210,12 +318,13 @@ def test_files_in_the_architecture_exist() -> None:
     assert named == {path.name for path in (ROOT / "membership").glob("*.py")}
 
 
-def test_example_of_the_readme_runs(tmp_path: Path) -> None:
-    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert example is not None
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Iterator[str]:
+    """A file for an API server with the Service wso2/is of two pods, and one that terminates."""
     with FakeKube() as kube:
-        kube.set_service("wso2", "is", [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1")])
-        kubeconfig = {
+        pods = [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1"), Pod("10.244.0.8", "is-3", terminating=True)]
+        kube.set_service("wso2", "is", pods)
+        content = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "fake", "cluster": {"server": kube.url}}],
@@ -223,20 +332,38 @@ def test_example_of_the_readme_runs(tmp_path: Path) -> None:
             "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "me"}}],
             "current-context": "fake",
         }
-        (tmp_path / "config").write_text(json.dumps(kubeconfig))
-        program = subprocess.Popen(
-            [sys.executable, "-u", "-c", example[1]],
-            env={"KUBECONFIG": str(tmp_path / "config")},
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            assert program.stdout is not None
-            assert program.stdout.readline() == "1 ['10.244.0.5:4000', '10.244.0.6:4000']\n"
-        finally:
-            program.kill()
-            program.communicate()
+        (tmp_path / "config").write_text(json.dumps(content))
+        yield str(tmp_path / "config")
+
+
+def test_example_of_the_readme_runs(kubeconfig: str) -> None:
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert example is not None
+    program = subprocess.Popen(
+        [sys.executable, "-u", "-c", example[1]],
+        env={"KUBECONFIG": kubeconfig},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "1 ['10.244.0.5:4000', '10.244.0.6:4000']\n"
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def test_commands_of_the_quick_start_run(kubeconfig: str) -> None:
+    commands = re.findall(r"^    \.venv/bin/(membership .*)$", read_page("quick-start.md"), re.MULTILINE)
+    shown = re.search(r"^    (out .* slice ).*?(: .*)$", read_page("quick-start.md"), re.MULTILINE)
+    assert [line.split()[1] for line in commands] == ["check", "explain"] and shown is not None
+    for line in commands:
+        program, *arguments = line.split()
+        environ = {"KUBECONFIG": kubeconfig}
+        run = [str(Path(sys.executable).parent / program), *arguments]
+        said = subprocess.run(run, env=environ, check=True, capture_output=True, text=True).stdout
+    assert re.search(f"^{re.escape(shown[1])}.*{re.escape(shown[2])}$", said, re.MULTILINE)
 
 
 def test_example_of_host_names_runs(tmp_path: Path) -> None:
