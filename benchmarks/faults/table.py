@@ -61,8 +61,8 @@ second.
 |---|---|---|---|---|
 """
 _BROKEN = """\
-`python -m tests.real.mistakes` puts [mistakes](../tests/real/mistakes.py) into a copy of the product, one at a time, and
-runs the test on the real control plane that must fail then. *Not run yet*: not since the test was changed.
+`python -m tests.real.mistakes` puts [mistakes](../tests/real/mistakes.py) into a copy of the product, one at a time,
+and runs the test on the real control plane that must fail then. *Not run yet*: not since the test was changed.
 
 | test | mistake | what it says |
 |---|---|---|

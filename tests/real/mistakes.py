@@ -340,7 +340,7 @@ MISTAKES = (
         "test_slices.py::test_a_headless_service_without_ports",
         (
             Edit(
-                "membership/wire.py",
+                "membership/wire/objects.py",
                 "    endpoints: tuple[Endpoint, ...] | None = None\n    ports: tuple[Port, ...] | None = None\n",
                 "    endpoints: tuple[Endpoint, ...] | None = None\n    ports: tuple[Port, ...] = ()\n",
             ),
