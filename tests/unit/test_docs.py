@@ -294,7 +294,7 @@ def test_the_questions_are_all_there() -> None:
 
 def test_files_in_the_picture_exist() -> None:
     names = set(re.findall(r"\b[a-z]+\.py\b", (ROOT / "docs/data-way.svg").read_text()))
-    assert len(names) == 9 and names <= {path.name for path in list_files()}
+    assert len(names) == 8 and names <= {path.name for path in list_files()}
 
 
 def test_paths_in_the_http_page_are_those_of_the_code() -> None:
