@@ -204,11 +204,6 @@ MISTAKES = (
         (Edit("membership/kube.py", "error.retry_after = float(after)", "pass"),),
     ),
     Mistake(
-        "empty the list on an error",
-        "test_outages.py::test_etcd_killed_and_started",
-        (EMPTIED,),
-    ),
-    Mistake(
         "publish before the first list",
         "test_outages.py::test_etcd_killed_and_started",
         (UNLISTED,),
