@@ -86,7 +86,9 @@ def test_it_refuses(change: dict[str, str | None], problem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metavar", "parse"), [("DURATION", parse_duration), (SWITCH, parse_boolean), ("N", _count)], ids=str
+    ("metavar", "parse"),
+    [("DURATION", parse_duration), (SWITCH, parse_boolean), ("N", _count)],
+    ids=("duration", "boolean", "count"),
 )
 @pytest.mark.parametrize(
     "text",
