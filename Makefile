@@ -52,7 +52,7 @@ controlplane:  ## build etcd, kube-apiserver and kube-controller-manager (8 minu
 	testbed/build_controlplane
 
 test-real: venv controlplane  ## the real tier: a real kube-apiserver and etcd, real Hazelcast members
-	scripts/require java:openjdk-17-jre-headless mvn:maven haproxy:haproxy
+	scripts/require java:openjdk-17-jre-headless mvn:maven haproxy:haproxy chromium:chromium chromedriver:chromium-driver
 	$(BIN)/pytest -q tests/real
 
 test-e2e: venv controlplane  ## the end-to-end tier: pods as network namespaces, real Carbon and Hazelcast; 5 minutes, root
