@@ -15,6 +15,7 @@ from typing import Any
 import click
 import msgspec
 
+from membership.doctor_command import doctor_command
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
@@ -277,6 +278,7 @@ def profiles(**given: Any) -> int:
 
 command.add_command(import_hiera_command)
 command.add_command(history_command)
+command.add_command(doctor_command)
 
 
 @_subcommand("verify", REPORT_FORMAT)
