@@ -82,26 +82,32 @@ def examine_tls(situation: Situation, limit: Limit) -> Iterator[Finding]:
         yield find("tls.ca-file", f"{server.tls.ca_file}: {_describe(error)}")
         return
     try:
-        with socket.create_connection(target, min(CONNECT_TIMEOUT, limit.left)) as plain:
-            with context.wrap_socket(plain, server_hostname=server.tls.server_name or target[0]) as sock:
-                yield from _judge_peer(sock, server.tls)
+        plain = socket.create_connection(target, min(CONNECT_TIMEOUT, limit.left))
+    except (OSError, UnicodeError) as error:
+        yield common("tls", "skipped", f"no connection: {_describe(error)}")
+        return
+    where = f"{target[0]} port {target[1]}"
+    try:
+        with plain, context.wrap_socket(plain, server_hostname=server.tls.server_name or target[0]) as sock:
+            yield from _judge_peer(sock, server.tls)
     except ssl.SSLCertVerificationError as error:
         code = "name" if error.verify_code in _NAME else "expired" if error.verify_code in _TIME else "untrusted"
         trusted = server.tls.ca_file or "the authorities of this system"
-        yield find(f"tls.{code}", f"{target[0]} port {target[1]}: {error.verify_message}; trusted: {trusted}")
-    except ssl.SSLError as error:
-        yield find("tls.broken", f"{target[0]} port {target[1]}: {error.reason or error}")
+        yield find(f"tls.{code}", f"{where}: {error.verify_message}; trusted: {trusted}")
+    except TimeoutError:
+        yield find("tls.broken", f"{where}: connected, and no answer to the handshake")
     except OSError as error:
-        if isinstance(error, (TimeoutError, ConnectionResetError)) and "plain" in locals():
-            yield find("tls.broken", f"{target[0]} port {target[1]}: connected, then {_describe(error)}")
-        else:
-            yield common("tls", "skipped", f"no connection: {_describe(error)}")
+        yield find("tls.broken", f"{where}: connected, and then: {getattr(error, 'reason', '') or _describe(error)}")
 
 
 def examine_server(situation: Situation, limit: Limit) -> Iterator[Finding]:
     server = situation.reading.server
     if server is None:
         yield common("server", "skipped", _NO_SERVER)
+        return
+    problem = _connect(situation, limit)
+    if problem:
+        yield common("server", "skipped", problem)
         return
     try:
         version = server.version(limit.deadline)
@@ -120,6 +126,20 @@ def examine_server(situation: Situation, limit: Limit) -> Iterator[Finding]:
             yield find("server.strange", f"{server.url}/version has no gitVersion")
         else:
             yield find("server.ok", f"{server.url} ({server.origin}): {version}")
+
+
+def _connect(situation: Situation, limit: Limit) -> str:
+    """Why there is no connection; empty where there is one. A silent server is one that can be connected to."""
+    server, target = situation.settings.server, _target(situation)
+    assert target is not None
+    try:
+        with socket.create_connection(target, min(CONNECT_TIMEOUT, limit.left)) as plain:
+            if urlsplit(server.url).scheme == "https" and not server.proxy:
+                name = server.tls.server_name or target[0]
+                server.tls.context().wrap_socket(plain, server_hostname=name).close()
+    except (OSError, UnicodeError) as error:
+        return f"no connection: {_describe(error)}"
+    return ""
 
 
 def _judge_peer(sock: ssl.SSLSocket, tls: Tls) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from membership.settings import PASSWORD, TOKEN, Settings, read, read_product
 from membership.transport import Interrupt
 from membership.wso2.profiles import Profile
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 """Seconds for which the API server may fail until nobody waits for a list any more."""
 _NOBODY = "unnamed"
 """In place of Services that are not named: the rest can be examined all the same."""

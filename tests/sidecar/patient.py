@@ -40,6 +40,18 @@ local_member_host = "{own}"
 local_member_port = "{port}"
 members = [{members}]
 """
+AXIS2 = """<?xml version="1.0" encoding="UTF-8"?>
+<axisconfig name="AxisJava2.0">
+    <clustering class="org.wso2.carbon.core.clustering.hazelcast.HazelcastClusteringAgent" enable="true">
+        <parameter name="membershipScheme">wka</parameter>
+        <parameter name="domain">wso2.test.domain</parameter>
+        <parameter name="localMemberHost">{own}</parameter>
+        <parameter name="localMemberPort">{port}</parameter>
+        <members>{members}
+        </members>
+    </clustering>
+</axisconfig>
+"""
 
 
 def make_token(**claims: Any) -> str:
@@ -187,11 +199,20 @@ class Patient:
         for one in (path, *path.parents[: len(path.relative_to(self.folder).parts) - 1]):
             one.chmod(0o644 if one == path else 0o755)
 
-    def rewrite(self, old: str, new: str) -> None:
-        """Change Carbon's file everywhere."""
+    def configure(self, old: str, new: str) -> None:
+        """Change the file in Carbon's home, and there alone."""
         assert old in self.toml
-        for path in (self.source, self.target, self.config):
-            self.write(path, self.toml.replace(old, new))
+        self.write(self.config, self.toml.replace(old, new))
+
+    def look_at_axis2(self, product: str, conf: str, old: str = "", new: str = "") -> None:
+        """A server of the axis2.xml kind, with something changed in its home."""
+        members = [f"<member><hostName>{host}</hostName><port>{PORT}</port></member>" for host in self.hosts]
+        text = AXIS2.format(own=self.own, port=PORT, members="".join(f"\n            {one}" for one in members))
+        assert old in text
+        source, target = self.folder / "axis2.xml", self.home / conf / "axis2/axis2.xml"
+        self.write(source, text)
+        self.write(target, text.replace(old, new))
+        self.flags |= {"product": product, "out": None, "staging": None}
 
     def give_token(self, token: str) -> None:
         """To the pod and to the API server."""
@@ -218,7 +239,7 @@ class Patient:
             redirect_stderr(log),
         ):
             code = cli.run([*self.arguments(), *more])
-        assert log.getvalue() == "", "all it has to say is a finding"
+        assert log.getvalue() == "", log.getvalue()
         return code, output.getvalue()
 
     def examine(self) -> Report:
