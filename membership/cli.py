@@ -80,7 +80,7 @@ def command() -> None:
     """Find the members of Kubernetes Services, and explain what is found.
 
     Settings come after the subcommand. Exit codes: 0 done, 1 a bug, 2 wrong settings, 3 timed out or nothing to write,
-    4 refused by the API server, 5 verify found a difference, 6 API server unreachable.
+    4 refused by the API server, 5 verify found a difference, or the doctor a fault, 6 API server unreachable.
     """
 
 

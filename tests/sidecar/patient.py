@@ -224,7 +224,7 @@ class Patient:
         return [Pod(host, f"is-{number}", **changes) for number, host in enumerate(self.hosts)]
 
     def publish(self, pods: Sequence[Pod] | None = None, **given: Any) -> None:
-        options = {"ports": {"hazelcast": PORT}, "headless": True, "publish_not_ready": True} | given
+        options: dict[str, Any] = {"ports": {"hazelcast": PORT}, "headless": True, "publish_not_ready": True} | given
         self.kube.set_service("wso2", "is", self.pods() if pods is None else list(pods), **options)
 
     def arguments(self) -> list[str]:

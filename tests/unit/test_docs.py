@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_doctor
 from docs.make_settings import PAGE, render
 from membership.cli import command
 from membership.model import Member, Snapshot
@@ -35,7 +36,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        "README.md", "docs/http.md", "docs/formats.md", "docs/verify.md", "docs/live.md", "ARCHITECTURE.md",
+        "README.md", "docs/doctor.md",
+        "docs/http.md", "docs/formats.md", "docs/verify.md", "docs/live.md", "ARCHITECTURE.md",
         "CONTRIBUTING.md",
     ],
 )  # fmt: skip
@@ -60,6 +62,10 @@ def test_subcommands_in_the_readme_exist() -> None:
 
 def test_settings_page_is_made_from_the_code() -> None:
     assert PAGE.read_text() == render(), "run: python -m docs.make_settings"
+
+
+def test_doctor_page_is_made_from_the_code() -> None:
+    assert make_doctor.PAGE.read_text() == make_doctor.render(), "run: python -m docs.make_doctor"
 
 
 def test_formats_in_the_http_page_are_those_of_the_code() -> None:

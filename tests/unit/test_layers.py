@@ -33,13 +33,18 @@ _PURE_NAMES = (
     "push",
     "static",
     "history",
+    "jwt",
+    "doctor/findings",
+    "doctor/catalogue",
+    "doctor/claims",
+    "doctor/carbon_file",
 )
 PURE = sorted(
     [f"membership/{name}.py" for name in _PURE_NAMES]
     + [name for name in FILES if name.startswith(("membership/render/", "membership/wso2/"))]
 )
 PURE_LIBRARIES = frozenset(
-    "bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
+    "base64 bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
 FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
@@ -154,6 +159,23 @@ def test_only_one_file_knows_the_paths_of_hazelcast(path: str) -> None:
     texts = {node.value for node in ast.walk(FILES[path]) if isinstance(node, ast.Constant)}
     asked = [text for text in texts if isinstance(text, str) and text.startswith("/hazelcast/")]
     assert not asked or path == "membership/hazelcast_rest.py"
+
+
+DOCTOR_AREAS = [path for path in FILES if path.startswith("membership/doctor/") and path not in PURE]
+
+
+@pytest.mark.parametrize("path", DOCTOR_AREAS)
+def test_an_area_of_the_doctor_does_not_know_the_command(path: str) -> None:
+    assert not {"membership.cli", "membership.doctor_command", "click"} & set(imports(path))
+
+
+@pytest.mark.parametrize("path", DOCTOR_AREAS)
+def test_the_doctor_changes_nothing(path: str) -> None:
+    writes = "write_text write_bytes mkdir unlink rename chmod replace rmdir touch symlink_to rmtree".split()
+    paths = {call.rpartition(".")[2] for call in called(FILES[path])} - (
+        {"replace"} if "examination" in path else set()
+    )
+    assert not paths & set(writes)
 
 
 # Module-level state: a table may be a dict or a list, but it is a constant by name and nothing ever writes to it.
