@@ -688,6 +688,14 @@ def test_broken_dns_lets_the_files_be_looked_at(patient: Patient) -> None:
     assert report.codes("error") == {"dns.unresolved", "files.mode", "carbon.scheme"} and report.code == 6
 
 
+def test_a_server_that_refuses_is_not_waited_for_until_the_end(patient: Patient) -> None:
+    patient.kube.stop_listening()
+    patient.flags["timeout"] = "30s"
+    began = time.monotonic()
+    assert patient.examine().code == 6
+    assert time.monotonic() - began < 15.0
+
+
 def test_the_role_that_is_missing_is_printed(patient: Patient) -> None:
     patient.kube.deny("watch", "endpointslices")
     fix = patient.examine().fix("rbac.watch")
