@@ -45,6 +45,12 @@ tell what there is. Cluster names are asked of members that answer by REST
 (`POST /hazelcast/rest/management/cluster/state`, which changes nothing, and is told to those only who know the name):
 the name is `--cluster-name`, else the domain in Carbon's file.
 
+Where `--upstream` gives the list, what is wrong on the way to the API server is information: it counts only while the
+other sidecar is gone.
+
+Not looked at: settings that only the sidecar has (`--http`, `--push` and the like; it names what is wrong with them
+itself), `--state` and `--history`, what is inside the server's container unless the doctor runs there.
+
 ## Every finding
 
 | finding | severity | what it says | what to do |

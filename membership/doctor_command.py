@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from membership.doctor.cluster import examine_hazelcast
 from membership.doctor.connection import examine_dns, examine_server, examine_tcp, examine_tls
 from membership.doctor.examination import Examine, examine_all
 from membership.doctor.files import examine_files
-from membership.doctor.findings import Finding, Severity, choose_exit, report_fields, report_text
+from membership.doctor.findings import Finding, Severity, choose_exit, report_fields, report_text, soften
 from membership.doctor.members import examine_own, examine_slices
 from membership.doctor.rbac import examine_rbac
 from membership.doctor.service import examine_service
 from membership.doctor.situation import Reading, Situation, read_leniently
 from membership.doctor.token import examine_token
+from membership.doctor.upstream import ask_upstream
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.session import Membership
@@ -52,6 +54,8 @@ OWN = (
     ),
 )
 TABLE = (*OWN, *SETTINGS)
+UPSTREAM_LIMIT = 2.0
+"""Seconds for the sidecar that --upstream names."""
 
 
 @click.command(
@@ -112,20 +116,32 @@ EXAMINATIONS: Mapping[str, Examine] = {
 def _examine(
     reading: Reading, environ: Mapping[str, str], staging: str | None, home: str | None, seconds: float
 ) -> tuple[Finding, ...]:
-    settings, membership = reading.settings, None
+    settings, membership, problem = reading.settings, None, ""
+    upstream = settings.options.upstream if reading.services else None
+    if upstream is not None:
+        problem = ask_upstream(reading, min(UPSTREAM_LIMIT, seconds / 2))
     if reading.server is not None and reading.services:
-        membership = Membership(reading.server, reading.services, settings.port, options=settings.options)
+        options = replace(settings.options, upstream=None if problem else upstream)
+        membership = Membership(reading.server, reading.services, settings.port, options=options)
     situation = Situation(
-        reading, environ, membership, Path(staging) if staging else None, Path(home) if home else None
+        reading,
+        environ,
+        membership,
+        staging=Path(staging) if staging else None,
+        carbon_home=Path(home) if home else None,
+        upstream_problem=problem,
     )
     situation.note_secrets()
     try:
         if membership is not None:
             membership.start()
-        return examine_all(EXAMINATIONS, situation, seconds)
+        findings = examine_all(EXAMINATIONS, situation, seconds)
     finally:
         if membership is not None:
             membership.close()
+    if upstream is None or problem:
+        return findings
+    return soften(findings, "it counts only while --upstream does not give the list")
 
 
 def _examine_settings(situation: Situation) -> Iterator[Finding]:

@@ -164,6 +164,11 @@ CATALOGUE: Mapping[str, Kind] = {
         "the list comes from v1 Endpoints, which are deprecated, of one family, and end at 1000",
         "apply what `membership check` prints",
     ),
+    "slices.upstream": Kind(
+        W,
+        "the sidecar that --upstream names does not give the list; the API server does",
+        "see that it runs, follows the same Services, and that the NetworkPolicy lets this pod reach it",
+    ),
     "slices.few": Kind(
         W,
         "there are fewer members than --expect: the formation gate waits for the others until --gate-timeout",

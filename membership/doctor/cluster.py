@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from membership.doctor.carbon import find_places, read_places
 from membership.doctor.catalogue import common, find
@@ -69,6 +70,7 @@ def judge_versions(views: Sequence[View], wanted: tuple[int, int] | None) -> Ite
 def _ask(situation: Situation, limit: Limit) -> Verdict:
     """The verdict; a difference is looked at again, with a list that is newer than the views."""
     settings = situation.settings
+    options = replace(settings.options, upstream=None) if situation.upstream_problem else settings.options
     cluster = client_cluster(settings.setup.cluster_name, settings.setup.hazelcast_version)
     verification = Verification(VerifyRules("all", settings.setup.self_ip, settings.setup.port, cluster))
     assert situation.membership is not None
@@ -79,7 +81,7 @@ def _ask(situation: Situation, limit: Limit) -> Verdict:
             if limit.left < 2 * CONFIRM or (before is not None and not verdict.differs):
                 break
             time.sleep(CONFIRM)
-            with Membership(settings.server, settings.services, settings.port, options=settings.options) as newer:
+            with Membership(settings.server, settings.services, settings.port, options=options) as newer:
                 newer.wait(0, limit.left)
                 before, verdict = verdict, verification.run(newer)
         return verdict

@@ -1,7 +1,7 @@
 """One finding of `membership doctor`, the order in which findings are told, and the exit code they end with."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 AREAS = (
@@ -73,9 +73,25 @@ _OF_AREAS: Mapping[str, int] = {
 """What an error of this area means; `FOUND` for the others."""
 
 
+_WAY = ("dns", "tcp", "tls", "server", "token", "rbac")
+"""The areas that are about the API server alone."""
+
+
 def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """The gravest first; of equals the one that is earlier on the data's way."""
     return tuple(sorted(findings, key=lambda found: (ORDER.index(found.severity), AREAS.index(found.area))))
+
+
+def soften(findings: Iterable[Finding], why: str) -> tuple[Finding, ...]:
+    """The findings where the list does not come from the API server: what is wrong on the way to it does not count."""
+    return tuple(
+        (
+            replace(found, severity=Severity.INFORMATION, evidence=f"{found.evidence}; {why}")
+            if found.area in _WAY and found.severity in (Severity.ERROR, Severity.WARNING)
+            else found
+        )
+        for found in findings
+    )
 
 
 def worst(findings: Sequence[Finding]) -> Severity:

@@ -17,6 +17,8 @@ def examine_slices(situation: Situation, limit: Limit) -> Iterator[Finding]:
     if situation.membership is None:
         yield common("slices", "skipped", "no API server or no Services are known")
         return
+    if situation.upstream_problem:
+        yield find("slices.upstream", situation.upstream_problem)
     snapshot = situation.wait_list(limit)
     yield from judge_list(snapshot, situation.membership.explain(), situation.settings.gate.expect)
 

@@ -69,6 +69,8 @@ class Situation:
     membership: Membership | None = None
     staging: Path | None = None
     carbon_home: Path | None = None
+    upstream_problem: str = ""
+    """Why the sidecar that --upstream names does not give its list."""
     resolv: Path = field(default=Path("/etc/resolv.conf"))
 
     @property

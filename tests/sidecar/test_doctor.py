@@ -26,7 +26,7 @@ from membership.doctor.service import judge_service
 from membership.doctor.situation import Limit, Situation, read_leniently
 from membership.doctor_command import EXAMINATIONS, TABLE
 from membership.testing import FakeKube, Pod
-from tests.running import HOST, Command, clean_environ, silent_listener
+from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener
 from tests.sidecar.patient import DOMAIN, PORT, SECRET, Patient, Report, certificate, make_token
 
 
@@ -372,6 +372,11 @@ def fewer_than_expected(patient: Patient, _: ExitStack) -> None:
     patient.flags["expect"] = "3"
 
 
+@case(5, "slices.upstream", "slices.ok", "GET /members")
+def no_sidecar_upstream(patient: Patient, stack: ExitStack) -> None:
+    patient.flags["upstream"] = f"http://{HOST}:{stack.enter_context(refused_port())}"
+
+
 # own address: every address is one of loopback here, and told so where it is not in the list
 
 
@@ -686,6 +691,17 @@ def test_broken_dns_lets_the_files_be_looked_at(patient: Patient) -> None:
     patient.configure('"wka"', '"multicast"')
     report = patient.examine()
     assert report.codes("error") == {"dns.unresolved", "files.mode", "carbon.scheme"} and report.code == 6
+
+
+def test_with_a_list_from_upstream_the_way_to_the_api_server_counts_less(patient: Patient) -> None:
+    with ExitStack() as stack:
+        token = clean_environ(KUBERNETES_API_SERVER_TOKEN=patient.token)
+        shared = Sidecar(plain_kube(patient, stack), "--port", str(PORT), environ=token)
+        patient.flags["upstream"] = f"http://{HOST}:{stack.enter_context(shared).synced().port}"
+        patient.kube.token = "another"
+        report = patient.examine()
+    assert report.code == 0 and report.codes("error", "warning") == set(), report.raw
+    assert "--upstream" in report.evidence("token.refused") and "(upstream)" in report.evidence("slices.ok")
 
 
 def test_a_server_that_refuses_is_not_waited_for_until_the_end(patient: Patient) -> None:
