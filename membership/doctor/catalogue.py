@@ -11,6 +11,9 @@ _ROLE = "kubectl apply -f - of this, which `membership check` prints as well:"
 
 COMMON: Mapping[str, Kind] = {
     "skipped": Kind(I, "not examined"),
+    "denied": Kind(
+        W, "we may not look there", "run it as a user who may; the sidecar itself needs no more than its own files"
+    ),
     "late": Kind(W, "the examination did not end in time", "give it longer with --timeout, and see what hangs"),
     "bug": Kind(E, "the examination failed by a mistake of ours", "report it with this evidence"),
 }

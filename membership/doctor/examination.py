@@ -62,6 +62,8 @@ def _work(round: _Round, examine: Examine, situation: Situation, limit: Limit) -
             round.add(found)
     except MembershipError as error:  # what it is based on is not there, which another area tells
         round.add(common(round.area, "skipped", str(error)))
+    except PermissionError as error:  # we seldom are the server's user
+        round.add(common(round.area, "denied", f"{error.filename}: {error.strerror}"))
     except Exception as error:  # one area's mistake must not cost the others
         where = traceback.extract_tb(error.__traceback__)[-1]
         round.add(common(round.area, "bug", f"{error!r} in {where.name}, line {where.lineno} of {where.filename}"))

@@ -6,7 +6,9 @@ A case names all errors and warnings that its fault leads to: what is not broken
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +26,10 @@ from membership.doctor.examination import examine_all
 from membership.doctor.findings import AREAS, Finding
 from membership.doctor.service import judge_service
 from membership.doctor.situation import Limit, Situation, read_leniently
+from membership.doctor.token import examine_token
 from membership.doctor_command import EXAMINATIONS, TABLE
 from membership.testing import FakeKube, Pod
+from membership.transport import Interrupt
 from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener
 from tests.sidecar.patient import DOMAIN, PORT, SECRET, Patient, Report, certificate, make_token
 
@@ -738,6 +742,39 @@ def test_text_names_the_gravest_first_with_evidence_and_fix(patient: Patient) ->
 def test_warnings_alone_may_pass(patient: Patient) -> None:
     patient.flags["expect"] = "3"
     assert (patient.run()[0], patient.run("--fail-on", "error")[0]) == (5, 0)
+
+
+def test_what_we_may_not_look_at_is_told_as_that(authority: trustme.CA) -> None:
+    """As somebody else than root, whom nothing keeps out; pytest's own folder is closed to others."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder.chmod(0o755)
+        patient = stack.enter_context(admitted(authority, certificate(authority, folder), folder))
+        assert patient.examine().code == 0, "and all modules are imported, from a Python that is closed to others"
+        for folder in (patient.tree.parent, patient.home):
+            folder.chmod(0)
+        before = os.geteuid()
+        if before == 0:
+            os.seteuid(65534)
+        try:
+            report = patient.examine()
+        finally:
+            os.seteuid(before)
+            for folder in (patient.tree.parent, patient.home):
+                folder.chmod(0o755)
+    assert report.codes("error", "warning") == {"files.mode", "files.denied", "carbon.denied"}, report.raw
+    assert {"slices.ok", "own.ok", "hazelcast.ok"} <= report.codes() and report.code == 5
+
+
+def test_a_token_that_is_no_text_is_told(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe\x00")
+    given = {"services": "is", "server": f"http://{HOST}:9", "token_file": str(token)}
+    found = Situation(read_leniently(TABLE, given, clean_environ()), clean_environ())
+    limit = Limit(time.monotonic() + 5.0, Interrupt())
+    assert [(one.code, one.evidence) for one in examine_token(found, limit)] == [
+        ("token.unreadable", f"{token}: it is not text")
+    ]
 
 
 def test_words_that_are_no_settings_are_refused(patient: Patient, capsys: pytest.CaptureFixture[str]) -> None:
