@@ -1,33 +1,14 @@
 """`membership doctor`: examines all there is to go wrong in a pod, and says what to do."""
 
-import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from membership.doctor.carbon import examine_carbon
-from membership.doctor.catalogue import find
-from membership.doctor.cluster import examine_hazelcast
-from membership.doctor.connection import examine_dns, examine_server, examine_tcp, examine_tls
-from membership.doctor.examination import Examine, examine_all
-from membership.doctor.files import examine_files
-from membership.doctor.findings import Finding, Severity, choose_exit, report_fields, report_text, soften
-from membership.doctor.members import examine_own, examine_slices
-from membership.doctor.rbac import examine_rbac
-from membership.doctor.service import examine_service
-from membership.doctor.situation import Reading, Situation, read_leniently
-from membership.doctor.token import examine_token
-from membership.doctor.upstream import ask_upstream
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
-from membership.session import Membership
-from membership.settings import EPILOG, IGNORED, SETTINGS, environment
+from membership.settings import EPILOG, SETTINGS, environment
 
 OWN = (
     Setting("output", "text or json.", "text", metavar="FORMAT", choices=("text", "json")),
@@ -54,8 +35,6 @@ OWN = (
     ),
 )
 TABLE = (*OWN, *SETTINGS)
-UPSTREAM_LIMIT = 2.0
-"""Seconds for the sidecar that --upstream names."""
 
 
 @click.command(
@@ -75,6 +54,11 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     Ends with 0 where nothing is worse than information. Else the first error decides: 2 wrong settings, 6 API server
     unreachable (dns, tcp, tls, server), 4 refused by it (token, rbac), 5 anything else, and warnings; 1 is a bug.
     """
+    # Only here: the other commands, which init containers wait for, would pay 10 ms for what they do not need.
+    from membership.doctor.findings import Severity, choose_exit, report_fields, report_text
+    from membership.doctor.situation import read_leniently
+    from membership.doctor.visit import examine_pod
+
     environ = environment()
     reader = Reader(TABLE, given, environ)
     reader.refuse(unknown)
@@ -83,8 +67,7 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     if reader.problems:
         raise SettingsError(reader.problems)
     reading = read_leniently(TABLE, given, environ)
-    with _quiet():
-        findings = _examine(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
+    findings = examine_pod(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
     exit_code = choose_exit(findings, Severity(fail_on))
     if output == "json":
         sys.stdout.write(
@@ -93,79 +76,3 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     else:
         sys.stdout.write(report_text(findings))
     return exit_code
-
-
-EXAMINATIONS: Mapping[str, Examine] = {
-    "settings": lambda situation, limit: _examine_settings(situation),
-    "dns": examine_dns,
-    "tcp": examine_tcp,
-    "tls": examine_tls,
-    "server": examine_server,
-    "token": examine_token,
-    "rbac": examine_rbac,
-    "service": examine_service,
-    "slices": examine_slices,
-    "own": examine_own,
-    "files": examine_files,
-    "hazelcast": examine_hazelcast,
-    "carbon": examine_carbon,
-}
-"""One for each of `findings.AREAS`."""
-
-
-def _examine(
-    reading: Reading, environ: Mapping[str, str], staging: str | None, home: str | None, seconds: float
-) -> tuple[Finding, ...]:
-    settings, membership, problem = reading.settings, None, ""
-    upstream = settings.options.upstream if reading.services else None
-    if upstream is not None:
-        problem = ask_upstream(reading, min(UPSTREAM_LIMIT, seconds / 2))
-    if reading.server is not None and reading.services:
-        options = replace(settings.options, upstream=None if problem else upstream)
-        membership = Membership(reading.server, reading.services, settings.port, options=options)
-    situation = Situation(
-        reading,
-        environ,
-        membership,
-        staging=Path(staging) if staging else None,
-        carbon_home=Path(home) if home else None,
-        upstream_problem=problem,
-    )
-    situation.note_secrets()
-    try:
-        if membership is not None:
-            membership.start()
-        findings = examine_all(EXAMINATIONS, situation, seconds)
-    finally:
-        if membership is not None:
-            membership.close()
-    if upstream is None or problem:
-        return findings
-    return soften(findings, "it counts only while --upstream does not give the list")
-
-
-def _examine_settings(situation: Situation) -> Iterator[Finding]:
-    reading = situation.reading
-    for problem in reading.problems:
-        yield find("settings.wrong", problem)
-    ignored = [name for name in IGNORED if situation.environ.get(name)]
-    if ignored:
-        yield find("settings.ignored", ", ".join(ignored))
-    if not reading.problems:
-        named = ", ".join(reading.services)
-        yield find(
-            "settings.ok",
-            f"Services {named}, port {reading.settings.port}, own address {reading.settings.gate.self_ip or 'none'}",
-        )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """What the library would log are findings here."""
-    log = logging.getLogger("membership")
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        log.setLevel(level)

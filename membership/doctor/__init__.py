@@ -1,5 +1,6 @@
 """`membership doctor`: what is wrong in a pod, from settings to Hazelcast, each finding with evidence and its fix.
 
+    visit.py        one visit: all areas of one pod
     situation.py    what is examined: settings as far as they can be read, files, the list
     examination.py  all areas at once, each with a time limit; none stops the others
     catalogue.py    every finding there is: how grave, in words, and what to do

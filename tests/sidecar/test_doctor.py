@@ -27,7 +27,8 @@ from membership.doctor.findings import AREAS, Finding
 from membership.doctor.service import judge_service
 from membership.doctor.situation import Limit, Situation, read_leniently
 from membership.doctor.token import examine_token
-from membership.doctor_command import EXAMINATIONS, TABLE
+from membership.doctor.visit import EXAMINATIONS
+from membership.doctor_command import TABLE
 from membership.testing import FakeKube, Pod
 from membership.transport import Interrupt
 from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener

@@ -169,6 +169,14 @@ def test_an_area_of_the_doctor_does_not_know_the_command(path: str) -> None:
     assert not {"membership.cli", "membership.doctor_command", "click"} & set(imports(path))
 
 
+def test_who_is_well_does_not_pay_for_the_doctor() -> None:
+    """Its modules are imported when it is called, not by every start of the command."""
+    top = [node.module or "" for node in FILES["membership/doctor_command.py"].body if isinstance(node, ast.ImportFrom)]
+    assert top and not [name for name in top if name.startswith("membership.doctor.")]
+    others = [path for path in FILES if not path.startswith("membership/doctor")]
+    assert not [path for path in others if any(name.startswith("membership.doctor.") for name in imports(path))]
+
+
 @pytest.mark.parametrize("path", DOCTOR_AREAS)
 def test_the_doctor_changes_nothing(path: str) -> None:
     writes = set(
