@@ -25,7 +25,7 @@ configuration, which only the server's container has.
 
 Thirteen areas are examined at once, and `--timeout` (10s) is for the whole: a name that cannot be resolved does not
 keep it from looking at files. A wrong setting is told and left out. What cannot be examined because of something else
-is `skipped` and says so. `--output json` is for programs: `worst`, `exit_code`, `counts`, and `findings`, each with
+is `skipped` and says so. `--format json` (or `yaml`) is for programs: `worst`, `exit_code`, `counts`, and `findings`, each with
 `area`, `code`, `severity`, `says`, `evidence`, `fix`. Codes stay as they are; texts may change. No secret is shown: of
 a token only what it says of itself (issuer, subject, audience, until when).
 

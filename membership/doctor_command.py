@@ -1,17 +1,19 @@
 """`membership doctor`: examines all there is to go wrong in a pod, and says what to do."""
 
-import sys
 from typing import Any
 
 import click
 import msgspec
 
+from membership.console import Progress, painter, put, write_document
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.settings import EPILOG, SETTINGS, environment
 
 OWN = (
-    Setting("output", "text or json.", "text", metavar="FORMAT", choices=("text", "json")),
+    Setting(
+        "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
+    ),
     Setting("timeout", "How long the whole may take.", "10s", metavar="DURATION"),
     Setting(
         "fail-on",
@@ -49,10 +51,15 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     """Examine settings, DNS, TCP, TLS, token, RBAC, Services, slices, own address, files, Hazelcast and Carbon's files.
 
     Prints each finding with evidence and the fix, the gravest first; run it in the sidecar's container, whose settings
-    and files it then has: kubectl exec POD -c membership -- membership doctor. It changes nothing.
+    and files it then has. It changes nothing.
 
     Ends with 0 where nothing is worse than information. Else the first error decides: 2 wrong settings, 6 API server
     unreachable (dns, tcp, tls, server), 4 refused by it (token, rbac), 5 anything else, and warnings; 1 is a bug.
+
+    \b
+    Examples:
+      kubectl exec is-0 -c membership -- membership doctor --staging /membership/staging
+      membership doctor --services wso2/is --product is-7.1 --carbon-home /home/wso2carbon/wso2is-7.1.0
     """
     # Only here: the other commands, which init containers wait for, would pay 10 ms for what they do not need.
     from membership.doctor.findings import Severity, choose_exit, report_fields, report_text
@@ -62,17 +69,16 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     environ = environment()
     reader = Reader(TABLE, given, environ)
     reader.refuse(unknown)
-    output, seconds = reader.word("output"), reader.duration("timeout")
+    format, seconds = reader.word("format"), reader.duration("timeout")
     fail_on = reader.word("fail-on")
     if reader.problems:
         raise SettingsError(reader.problems)
     reading = read_leniently(TABLE, given, environ)
-    findings = examine_pod(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
+    with Progress("examining", seconds):
+        findings = examine_pod(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
     exit_code = choose_exit(findings, Severity(fail_on))
-    if output == "json":
-        sys.stdout.write(
-            msgspec.json.format(msgspec.json.encode(report_fields(findings, exit_code)), indent=2).decode() + "\n"
-        )
+    if format == "text":
+        put(report_text(findings, painter(environ)).encode())
     else:
-        sys.stdout.write(report_text(findings))
+        put(write_document(format, msgspec.json.encode(report_fields(findings, exit_code))))
     return exit_code

@@ -1,6 +1,5 @@
 """`membership history`: what changed, as a running sidecar or its file of `--history` says."""
 
-import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from membership.console import put, write_document
 from membership.errors import SettingsError, Unreachable
 from membership.flags import Reader, Setting, with_settings
 from membership.history import Change, History, parse_since
@@ -26,7 +26,9 @@ SINCE = Setting(
     "those after it.",
     metavar="WHEN",
 )
-FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT", choices=("text", "json"))
+FORMAT = Setting(
+    "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
+)
 TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
 SETTINGS = (URL, HISTORY, SINCE, FORMAT, TIMEOUT)
 
@@ -42,6 +44,11 @@ def history_command(**given: Any) -> int:
     """Print what changed: who joined (+), who left (-), who became another (~).
 
     Asks the sidecar of this pod, or reads the file that it keeps with --history, which reaches back over restarts.
+
+    \b
+    Examples:
+      membership history --since 15m
+      membership history --history /state/history --output json
     """
     reader = Reader(SETTINGS, given, environment())
     format, timeout = reader.word("format"), reader.duration("timeout")
@@ -56,8 +63,7 @@ def history_command(**given: Any) -> int:
         assert address is not None, "it has a default"
         kept = _ask(address, time.monotonic() + timeout)
     found = History(kept).since(since, kept[-1].epoch if kept else "")
-    text = msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n" if format == "json" else ""
-    sys.stdout.write(text or changes_text(found))
+    put(changes_text(found).encode() if format == "text" else write_document(format, msgspec.json.encode(found)))
     return 0
 
 

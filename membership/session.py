@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -298,7 +299,7 @@ class Membership:
         if self._synced:
             self._publish(
                 _List(
-                    tuple(member for book in self._books for member in book.members),
+                    tuple(chain.from_iterable(book.members for book in self._books)),
                     tuple(name for book in self._books for name in book.unknown),
                     self._defined(),
                     tuple(name for book in self._books for name in book.found),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from membership.errors import SettingsError
-from membership.flags import Environ, Reader, Setting, choice, parse_positive_duration
+from membership.flags import Environ, Reader, Setting, choice, is_service_link, parse_positive_duration
 from membership.hazelcast import client_cluster
 from membership.names import EVERY
 from membership.outputs import PRODUCT, Output, make_output, split_out
@@ -88,6 +88,9 @@ _REST_IS_OFF = (
 )
 
 
+OF_THE_COMMAND = tuple(f"MEMBERSHIP_{name}" for name in ("FORMAT", "NAMES", "SELF_NAME", "SINCE", "TIMEOUT", "URL"))
+"""Variables that the `membership` command alone takes: an init container may have the environment of the sidecar."""
+
 _COPIED_WITHOUT_STAGING = (
     "a TARGET is a folder that is copied, and there is no --staging: the entrypoint's cp -RL may meet a temporary file "
     "and end the container; name a folder beside the tree"
@@ -147,9 +150,19 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
         shared = replace(shared, warnings=(*shared.warnings, _REST_IS_OFF))
     if staging is None and any(request.target.endswith("/") for request in requests):
         shared = replace(shared, warnings=(*shared.warnings, _COPIED_WITHOUT_STAGING))
+    unheard = _list_unheard(environ)
+    if unheard:
+        shared = replace(shared, warnings=(*shared.warnings, f"ignored, for no setting has this name: {unheard}"))
     return Settings(
         shared, http, outputs, staging, on_change, on_change_timeout, state, history, verify, verify_interval, push
     )
+
+
+def _list_unheard(environ: Environ) -> str:
+    """Variables that look like settings of ours and are none: with a misspelt one a default counts, silently."""
+    known = {*OF_THE_COMMAND, *(name for setting in SETTINGS for name in setting.variables)}
+    names = [name for name in environ if name.startswith("MEMBERSHIP_") and name not in known]
+    return ", ".join(sorted(name for name in names if not is_service_link(name, environ[name])))
 
 
 def _check_push(setup: Setup, outputs: Sequence[Output]) -> list[str]:

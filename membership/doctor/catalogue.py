@@ -69,7 +69,7 @@ CATALOGUE: Mapping[str, Kind] = {
         "mount the ConfigMap kube-root-ca.crt of the namespace, and name its ca.crt",
     ),
     "tls.broken": Kind(
-        E, "what answers there speaks no TLS that we speak", "correct --server: http:// in place of https://, its port"
+        E, "what answers there speaks no TLS that we speak", "correct --server: https or http, and its port"
     ),
     "server.ok": Kind(OK, "the API server answers"),
     "server.strange": Kind(

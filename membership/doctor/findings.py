@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from membership.render.table import Paint, plain
+
 AREAS = (
     "settings",
     "dns",
@@ -33,6 +35,9 @@ class Severity(StrEnum):
 
 ORDER = tuple(Severity)
 """The gravest first."""
+
+
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFORMATION: "", Severity.OK: "green"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def choose_exit(findings: Sequence[Finding], fail_on: Severity = Severity.WARNIN
 
 
 def report_fields(findings: Sequence[Finding], exit_code: int) -> dict[str, object]:
-    """What `--output json` shows."""
+    """What `--format json` shows."""
     return {
         "worst": worst(findings),
         "exit_code": exit_code,
@@ -129,7 +134,7 @@ def report_fields(findings: Sequence[Finding], exit_code: int) -> dict[str, obje
     }
 
 
-def report_text(findings: Sequence[Finding]) -> str:
+def report_text(findings: Sequence[Finding], paint: Paint = plain) -> str:
     """The sum in one line, then the findings: evidence and fix below those that ask for something."""
     counts = {severity: sum(found.severity is severity for found in findings) for severity in ORDER}
     errors, warnings = counts[Severity.ERROR], counts[Severity.WARNING]
@@ -137,13 +142,12 @@ def report_text(findings: Sequence[Finding]) -> str:
     lines = [f"{many}; begin with the first" if errors + warnings > 1 else many if errors + warnings else "all is well"]
     width = max((len(found.severity) for found in findings), default=0)
     for found in sort_findings(findings):
+        head = f"{paint(f'{found.severity:{width}}', _COLOURS[found.severity])} {found.code}: {found.says}"
         if found.severity in (Severity.ERROR, Severity.WARNING):
-            lines.append(f"{found.severity:{width}} {found.code}: {found.says}")
-            lines += _block("  evidence: ", found.evidence) + _block("  fix: ", found.fix)
+            lines += [head, *_block("  evidence: ", found.evidence), *_block("  fix: ", found.fix)]
         else:
             evidence = "; ".join(line.strip() for line in found.evidence.splitlines())
-            lines.append(f"{found.severity:{width}} {found.code}: {found.says}{f': {evidence}' if evidence else ''}")
-            lines += _block("  fix: ", found.fix)
+            lines += [f"{head}{f': {evidence}' if evidence else ''}", *_block("  fix: ", found.fix)]
     return "\n".join(lines) + "\n"
 
 

@@ -58,6 +58,9 @@ def make_app(view: View) -> Starlette:
         headers = {"Cache-Control": "no-cache"}
         return Response((FOLDER / path.removeprefix("/")).read_bytes(), headers=headers, media_type=ASSETS[path])
 
+    async def openapi(request: Request) -> Response:
+        return _openapi(view)
+
     async def explain(request: Request) -> Response:
         return _explain(view, request)
 
@@ -90,6 +93,7 @@ def make_app(view: View) -> Starlette:
         routes=[
             Route("/", page),
             *(Route(path, asset) for path in ASSETS),
+            Route("/openapi.json", openapi),
             Route("/members", members.get),
             Route("/members/stream", members.stream),
             Route("/changes", changes),
@@ -121,6 +125,13 @@ def _page(view: View) -> Response:
         time.monotonic(),
     )
     return Response(text, headers={"Cache-Control": "no-cache"}, media_type="text/html")
+
+
+def _openapi(view: View) -> Response:
+    """openapi.json of this folder, with the version that runs."""
+    content = msgspec.json.decode((FOLDER / "openapi.json").read_bytes())
+    content["info"]["version"] = view.version
+    return _json(content)
 
 
 def _ready(view: View) -> Report:

@@ -232,7 +232,7 @@ class Patient:
         return ["doctor", *itertools.chain.from_iterable(words)]
 
     def run(self, *more: str) -> tuple[int, str]:
-        output, log = io.StringIO(), io.StringIO()
+        output, log = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
         with (
             patch.dict(os.environ, clean_environ(**self.environ), clear=True),
             redirect_stdout(output),
@@ -240,7 +240,9 @@ class Patient:
         ):
             code = cli.run([*self.arguments(), *more])
         assert log.getvalue() == "", log.getvalue()
-        return code, output.getvalue()
+        written = output.detach()
+        assert isinstance(written, io.BytesIO)
+        return code, written.getvalue().decode()
 
     def examine(self) -> Report:
         code, output = self.run("--output", "json")

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 
 from membership.doctor.catalogue import CATALOGUE, find
 from membership.doctor.examination import examine_all
@@ -740,6 +741,14 @@ def test_text_names_the_gravest_first_with_evidence_and_fix(patient: Patient) ->
     assert patient.run("--fail-on", "error")[0] == 5
 
 
+def test_yaml_is_what_json_is(patient: Patient) -> None:
+    patient.flags["expect"] = "3"
+    as_json, as_yaml = (patient.run("--output", format)[1] for format in ("json", "yaml"))
+    found = yaml.safe_load(as_yaml)
+    assert (found["worst"], found["exit_code"]) == ("warning", 5) and found["counts"]["warning"] == 1
+    assert [one["code"] for one in found["findings"]] == [one["code"] for one in json.loads(as_json)["findings"]]
+
+
 def test_warnings_alone_may_pass(patient: Patient) -> None:
     patient.flags["expect"] = "3"
     assert (patient.run()[0], patient.run("--fail-on", "error")[0]) == (5, 0)
@@ -781,7 +790,7 @@ def test_a_token_that_is_no_text_is_told(tmp_path: Path) -> None:
 def test_words_that_are_no_settings_are_refused(patient: Patient, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(AssertionError, match="no such setting"):
         patient.run("--nonsense")
-    for wrong in ("--output=xml", "--timeout=0s", "--fail-on=never"):
+    for wrong in ("--format=xml", "--timeout=0s", "--fail-on=never"):
         with pytest.raises(AssertionError, match=wrong.partition("=")[0]):
             patient.run(wrong)
 
