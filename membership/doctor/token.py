@@ -39,6 +39,9 @@ def examine_token(situation: Situation, limit: Limit) -> Iterator[Finding]:
         if not word.strip():
             yield find("token.unreadable", f"{written}it is empty")
             return
+        if len(word.split()) > 1 or not (word.isascii() and word.isprintable()):
+            yield find("token.unreadable", f"{written}it has white space inside, or characters that no token has")
+            return
         claims = read_claims(word)
         yield from judge_claims(claims, time.time()) if claims else (find("token.opaque"),)
     yield _ask(server, written, claims, limit)
