@@ -17,6 +17,7 @@ import msgspec
 
 from membership.completion import completion_command
 from membership.console import PROGRAM, Progress, is_terminal, painter, put, say, write_document
+from membership.doctor_command import doctor_command
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
@@ -90,7 +91,7 @@ def command() -> None:
     """Find the members of Kubernetes Services, and explain what is found.
 
     Settings come after the subcommand. Exit codes: 0 done, 1 a bug, 2 wrong settings, 3 timed out or nothing to write,
-    4 refused by the API server, 5 verify found a difference, 6 API server unreachable.
+    4 refused by the API server, 5 verify found a difference, or the doctor a fault, 6 API server unreachable.
     """
 
 
@@ -335,6 +336,7 @@ def profiles(**given: Any) -> int:
 
 command.add_command(import_hiera_command)
 command.add_command(history_command)
+command.add_command(doctor_command)
 command.add_command(completion_command)
 
 

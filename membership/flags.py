@@ -69,6 +69,10 @@ class Reader:
         """Whether it was given on the command line."""
         return self._given.get(flag.replace("-", "_")) is not None
 
+    def is_given(self, flag: str) -> bool:
+        """Whether it was given at all: on the command line or by a variable."""
+        return self.is_flag(flag) or any(self._environ.get(name) for name in self._table[flag].variables)
+
     def text(self, flag: str) -> str | None:
         """The raw text, or None where neither given nor defaulted."""
         return self._find(flag)[0]

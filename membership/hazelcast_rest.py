@@ -22,6 +22,7 @@ from membership.verify import State, Target, View, endpoint_of
 
 READY, CLUSTER = "/hazelcast/health/ready", "/hazelcast/rest/cluster"
 MEMBER_LIST = "/hazelcast/rest/config/tcp-ip/member-list"
+STATE = "/hazelcast/rest/management/cluster/state"
 REST_LIMIT = 3.0
 """Seconds for all questions to one member; a live member answers within milliseconds."""
 SIZE_LIMIT = 2**20
@@ -47,6 +48,10 @@ class _Cluster(msgspec.Struct):
 
 class _List(msgspec.Struct):
     entries: list[str] = msgspec.field(name="member-list", default_factory=list)
+
+
+class _State(msgspec.Struct):
+    status: str = ""
 
 
 class _NoAnswer(Exception):
@@ -109,6 +114,22 @@ def give_list(target: Target, cluster: str, entries: Sequence[str], interrupt: I
         return Answer(error.state, why=error.why)
     except BadAnswer as error:
         return Answer("unknown", why=error.message)
+
+
+def ask_name(target: Target, cluster: str, interrupt: Interrupt) -> bool | None:
+    """Whether this member belongs to the cluster of this name; None where it does not say.
+
+    It is asked for the cluster's state, which changes nothing, is in the group CLUSTER_READ, and is told to those only
+    who know the name. 3.12 answers 200 and "forbidden", 4 and newer 403.
+    """
+    try:
+        status, content = _Talk(target, interrupt).ask("POST", STATE, "CLUSTER_READ", f"{_quote(cluster)}&".encode())
+        answer = msgspec.json.decode(content, type=_State).status
+    except (_NoAnswer, BadAnswer, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    if status == 403 or answer == "forbidden":
+        return False
+    return True if status == 200 and answer == "success" else None
 
 
 def _quote(name: str) -> str:

@@ -306,7 +306,7 @@ class ApiServer:
             headers["Content-Type"] = JSON
         try:
             authorization = self.credentials.header()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise Unreachable(f"the token file cannot be read: {error}") from error
         if authorization:
             headers["Authorization"] = authorization

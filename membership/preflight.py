@@ -1,11 +1,11 @@
 """`membership check`: may we do what we need to do, and if not, what has to be applied."""
 
-import base64
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from membership.errors import NotFound, Rejected
+from membership.jwt import read_claims
 from membership.kube import ApiServer
 from membership.names import parse_services
 from membership.wire import Resource
@@ -116,12 +116,5 @@ def _describe_fallback(namespace: str, resource: Resource, missing: list[str], e
 
 def _subject(header: str) -> str | None:
     """The subject of a JWT; None for any other token."""
-    parts = header.removeprefix("Bearer ").split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except ValueError:
-        return None
-    subject = payload.get("sub") if isinstance(payload, dict) else None
-    return subject if isinstance(subject, str) else None
+    claims = read_claims(header.removeprefix("Bearer "))
+    return None if claims is None else claims.subject

@@ -88,7 +88,10 @@ _REST_IS_OFF = (
 )
 
 
-OF_THE_COMMAND = tuple(f"MEMBERSHIP_{name}" for name in ("FORMAT", "NAMES", "SELF_NAME", "SINCE", "TIMEOUT", "URL"))
+OF_THE_COMMAND = tuple(
+    f"MEMBERSHIP_{name}"
+    for name in ("CARBON_HOME", "FAIL_ON", "FORMAT", "NAMES", "SELF_NAME", "SINCE", "TIMEOUT", "URL")
+)
 """Variables that the `membership` command alone takes: an init container may have the environment of the sidecar."""
 
 _COPIED_WITHOUT_STAGING = (

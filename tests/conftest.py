@@ -11,8 +11,8 @@ from tests.running import pods
 
 _FIGURES = pytest.StashKey[dict[str, str]]()
 LONGEST = (
-    "test_upstream.py", "test_push.py", "test_verify.py", "test_simulation.py", "test_files.py", "test_command.py",
-    "test_settings.py", "test_http.py",
+    "test_upstream.py", "test_push.py", "test_verify.py", "test_simulation.py", "test_doctor.py", "test_files.py",
+    "test_command.py", "test_settings.py", "test_http.py",
 )  # fmt: skip
 """Files that take longest, mostly by waiting: they begin first, so that nothing is left to wait for at the end."""
 

@@ -9,10 +9,21 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 _SLICE: Final = 256 * 1024
 _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself where the client has left before the handshake; Python 3.11 leaves it to the garbage collector."""
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise
 
 
 class Gone(Exception):
@@ -84,6 +95,7 @@ class Connection:
         if self._tls is None:
             return
         self.hold(watch_peer=False)
+        self._tls.sslsocket_class = _TlsSocket
         try:
             sock = self._tls.wrap_socket(self._socket, server_side=True, do_handshake_on_connect=False)
             self._socket = sock

@@ -39,6 +39,18 @@ def test_f10_token_rotated(kube: FakeKube, tmp_path: Path) -> None:
         assert not any(word in sidecar.log for word in ("first-token", "second-token", "third-token"))
 
 
+def test_a_token_that_is_no_text_is_told_and_read_again(kube: FakeKube, tmp_path: Path) -> None:
+    """Half-written, or a binary mounted in its place: the thread that reads it must live on."""
+    token = tmp_path / "token"
+    token.write_bytes(b"\xff\xfe\x00")
+    kube.token = "first-token"
+    with Sidecar(kube, "--token-file", str(token)) as sidecar:
+        sidecar.wait_log("token file cannot be read")
+        token.write_text("first-token")
+        sidecar.synced().follows(TWO)
+        assert sidecar.get("/livez").status == 200 and sidecar.count("Traceback") == 0
+
+
 def test_f11_clock_step(kube: FakeKube, machine: Machine, tmp_path: Path) -> None:
     """F11, the wall clock is set back or on: nothing is timed by it, neither credentials nor ages nor retries."""
     token = tmp_path / "token"

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from membership.hazelcast_rest import ask_rest
+from membership.hazelcast_rest import ask_name, ask_rest
 from membership.testing import FakeKube, Pod
 from membership.transport import Interrupt
 from membership.verify import State, Target
@@ -142,3 +142,14 @@ def test_rest_off_is_told_as_that_asked_twice_and_the_client_knows_more(scene: S
     with scene.command("--cluster-name", CLUSTER, "--timeout", "20s") as command:
         assert command.result(40) == 0, command.output
         assert "Hazelcast 4.2.6" in command.output
+
+
+@pytest.mark.parametrize("scene", ["3.12.2", "4.2.6", "5.3.6"], indirect=True)
+def test_whether_a_name_is_the_clusters(scene: Scene) -> None:
+    scene.pod("a")
+    scene.start("a")
+    scene.wait_state("a", "ready")
+    target = Target(scene.members.host("a"), scene.members.port)
+    names = (CLUSTER, "wso2.other.domain", f"{CLUSTER}%2B", "")
+    assert [ask_name(target, name, Interrupt()) for name in names] == [True, False, False, False]
+    assert ask_rest(target, Interrupt()).state == "ready", "nothing was changed"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_doctor
 from docs.make_settings import PAGE, render
 from membership.cli import NAMES, OUT, SELF_NAME, TIMEOUT, command
 from membership.model import Member, Snapshot
@@ -217,6 +218,10 @@ def test_subcommands_in_the_readme_exist() -> None:
 
 def test_settings_page_is_made_from_the_code() -> None:
     assert PAGE.read_text() == render(), "run: python -m docs.make_settings"
+
+
+def test_doctor_page_is_made_from_the_code() -> None:
+    assert make_doctor.PAGE.read_text() == make_doctor.render(), "run: python -m docs.make_doctor"
 
 
 def test_formats_in_the_http_page_are_those_of_the_code() -> None:

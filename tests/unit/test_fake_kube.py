@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import gzip
 import json
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError, ProtocolError, ReadTimeoutError
 
@@ -889,3 +892,16 @@ def test_a_service_says_what_it_was_given(kube: FakeKube, client: Client) -> Non
     assert service["metadata"]["annotations"] == {"a": "b"} and service["spec"]["sessionAffinity"] == "ClientIP"
     (port,) = service["spec"]["ports"]
     assert (port["name"], port["port"], port["targetPort"]) == ("https", 443, 9443)
+
+
+def test_clients_that_leave_before_the_handshake_leave_no_socket_behind(tmp_path: Path) -> None:
+    """As whoever only looks whether the port is open, such as `membership doctor`; a leak is a warning, and fails."""
+    pem = str(tmp_path / "server.pem")
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(pem)
+    with FakeKube(tls=(pem, pem)) as kube:
+        port = int(kube.url.rpartition(":")[2])
+        for _ in range(200):
+            sock = socket.create_connection(("127.0.0.1", port))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.close()
+    gc.collect()

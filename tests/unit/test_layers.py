@@ -32,13 +32,18 @@ _PURE_NAMES = (
     "push",
     "static",
     "history",
+    "jwt",
+    "doctor/findings",
+    "doctor/catalogue",
+    "doctor/claims",
+    "doctor/carbon_file",
 )
 PURE = sorted(
     [f"membership/{name}.py" for name in _PURE_NAMES]
     + [name for name in FILES if name.startswith(("membership/render/", "membership/wire/", "membership/wso2/"))]
 )
 PURE_LIBRARIES = frozenset(
-    "bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
+    "base64 bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
 FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
@@ -160,6 +165,31 @@ def test_only_one_file_knows_the_paths_of_hazelcast(path: str) -> None:
     texts = {node.value for node in ast.walk(FILES[path]) if isinstance(node, ast.Constant)}
     asked = [text for text in texts if isinstance(text, str) and text.startswith("/hazelcast/")]
     assert not asked or path == "membership/hazelcast_rest.py"
+
+
+DOCTOR_AREAS = [path for path in FILES if path.startswith("membership/doctor/") and path not in PURE]
+
+
+@pytest.mark.parametrize("path", DOCTOR_AREAS)
+def test_an_area_of_the_doctor_does_not_know_the_command(path: str) -> None:
+    assert not {"membership.cli", "membership.doctor_command", "click"} & set(imports(path))
+
+
+def test_who_is_well_does_not_pay_for_the_doctor() -> None:
+    """Its modules are imported when it is called, not by every start of the command."""
+    top = [node.module or "" for node in FILES["membership/doctor_command.py"].body if isinstance(node, ast.ImportFrom)]
+    assert top and not [name for name in top if name.startswith("membership.doctor.")]
+    others = [path for path in FILES if not path.startswith("membership/doctor")]
+    assert not [path for path in others if any(name.startswith("membership.doctor.") for name in imports(path))]
+
+
+@pytest.mark.parametrize("path", DOCTOR_AREAS)
+def test_the_doctor_changes_nothing(path: str) -> None:
+    writes = set(
+        "write_text write_bytes mkdir makedirs unlink rename chmod chown rmdir touch symlink_to rmtree".split()
+    )
+    assert not {call.rpartition(".")[2] for call in called(FILES[path])} & writes
+    assert not called(FILES[path]) & {"open", "os.open", "os.replace", "os.remove"}
 
 
 # Module-level state: a table may be a dict or a list, but it is a constant by name and nothing ever writes to it.
