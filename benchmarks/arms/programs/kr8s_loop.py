@@ -3,8 +3,8 @@
 No documentation shows it; but every stream ends within an hour, so every user finds it. Errors are not caught.
 """
 
-from benchmarks.faults.drivers import kr8s_watch
-from benchmarks.faults.drivers.report import run
+from benchmarks.arms.programs import kr8s_watch
+from benchmarks.arms.programs.report import run
 
 
 def main() -> None:

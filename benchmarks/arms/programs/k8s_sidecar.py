@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 
-from benchmarks.faults.drivers.report import run, tell, tell_addresses
+from benchmarks.arms.programs.report import run, tell, tell_addresses
 
 PAUSE = 0.05
 HEALTH_EVERY = 1.0

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from benchmarks.faults.drivers.report import NAMESPACE, SERVICE, run, tell, tell_addresses
+from benchmarks.arms.programs.report import NAMESPACE, SERVICE, run, tell, tell_addresses
 from membership import Membership, connect
 
 HEALTH_EVERY = 0.5

@@ -13,7 +13,7 @@ from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from benchmarks.faults.drivers.report import NAMESPACE, SELECTOR, run, tell_addresses
+from benchmarks.arms.programs.report import NAMESPACE, SELECTOR, run, tell_slices
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
                 found = api.list_namespaced_endpoint_slice(NAMESPACE, label_selector=SELECTOR, _request_timeout=60)
                 slices = {item.metadata.name: addresses(item) for item in found.items}
                 version = found.metadata.resource_version
-                tell_addresses(address for one in slices.values() for address in one)
+                tell_slices(slices, version)
             for event in watch.Watch().stream(
                 api.list_namespaced_endpoint_slice,
                 NAMESPACE,
@@ -45,7 +45,7 @@ def main() -> None:
                     slices.pop(item.metadata.name, None)
                 else:
                     slices[item.metadata.name] = addresses(item)
-                tell_addresses(address for one in slices.values() for address in one)
+                tell_slices(slices, version)
         except ApiException as error:
             if error.status != 410:
                 raise

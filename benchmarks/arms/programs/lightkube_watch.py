@@ -9,7 +9,7 @@ from lightkube import Client
 from lightkube.resources.discovery_v1 import EndpointSlice
 from lightkube.types import on_error_retry
 
-from benchmarks.faults.drivers.report import NAMESPACE, SERVICE, run, tell_addresses
+from benchmarks.arms.programs.report import NAMESPACE, SERVICE, run, tell_slices
 
 LABELS = {"kubernetes.io/service-name": SERVICE}
 
@@ -19,7 +19,7 @@ def main() -> None:
     slices = {}
     for item in (found := client.list(EndpointSlice, namespace=NAMESPACE, labels=LABELS)):
         slices[item.metadata.name] = addresses(item)
-    tell_addresses(address for one in slices.values() for address in one)
+    tell_slices(slices, found.resourceVersion)
     for event, item in client.watch(
         EndpointSlice,
         namespace=NAMESPACE,
@@ -32,7 +32,7 @@ def main() -> None:
                 slices[item.metadata.name] = addresses(item)
             case "DELETED":
                 slices.pop(item.metadata.name, None)  # the page has `del`: a repeated event would end it
-        tell_addresses(address for one in slices.values() for address in one)
+        tell_slices(slices, item.metadata.resourceVersion)
 
 
 def addresses(item: EndpointSlice) -> list[str]:

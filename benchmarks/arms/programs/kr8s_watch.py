@@ -10,7 +10,7 @@ kr8s does not know.
 import kr8s
 from kr8s.objects import new_class
 
-from benchmarks.faults.drivers.report import NAMESPACE, SELECTOR, run, tell_addresses
+from benchmarks.arms.programs.report import NAMESPACE, SELECTOR, run, tell_slices
 
 EndpointSlice = new_class(kind="EndpointSlice", version="discovery.k8s.io/v1", namespaced=True)
 
@@ -19,13 +19,13 @@ def main() -> None:
     slices = {
         item.name: addresses(item) for item in kr8s.get(EndpointSlice, namespace=NAMESPACE, label_selector=SELECTOR)
     }
-    tell_addresses(address for one in slices.values() for address in one)
+    tell_slices(slices, None)
     for event, item in kr8s.watch(EndpointSlice, namespace=NAMESPACE, label_selector=SELECTOR):
         if event == "DELETED":
             slices.pop(item.name, None)
         else:
             slices[item.name] = addresses(item)
-        tell_addresses(address for one in slices.values() for address in one)
+        tell_slices(slices, item.raw["metadata"]["resourceVersion"])
 
 
 def addresses(item: EndpointSlice) -> list[str]:
