@@ -47,6 +47,8 @@ class Newest:
     def __init__(self) -> None:
         self.publication: Publication | None = None
         self.closed = False
+        self.waiting: set[Callable[[], None]] = set()
+        """Each is called once, when there is a newer list or none will come any more."""
         self._changed = asyncio.Event()
 
     def put(self, publication: Publication) -> None:
@@ -73,6 +75,10 @@ class Newest:
         return self.generation > generation
 
     def _wake(self) -> None:
+        waiting, self.waiting = self.waiting, set()
+        loop = asyncio.get_running_loop()
+        for call in waiting:
+            loop.call_soon(call)
         self._changed.set()
         self._changed = asyncio.Event()
 

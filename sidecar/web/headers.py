@@ -6,20 +6,25 @@ from hashlib import sha256
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-class HardeningHeaders:
-    """ASGI middleware. `styles` are the texts of the style elements that the pages may have; nothing else is loaded."""
+def hardening_headers(styles: tuple[str, ...]) -> list[tuple[bytes, bytes]]:
+    """`styles` are the texts of the style elements that the pages may have; nothing else is loaded."""
+    sources = " ".join(f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles)
+    policy = f"default-src 'none'; style-src {sources}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+    return [
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-resource-policy", b"same-origin"),
+    ]
 
-    def __init__(self, app: ASGIApp, styles: tuple[str, ...]) -> None:
-        sources = " ".join(f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'" for style in styles)
-        policy = f"default-src 'none'; style-src {sources}; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+
+class HardeningHeaders:
+    """ASGI middleware that adds `headers` to whatever goes through it."""
+
+    def __init__(self, app: ASGIApp, headers: list[tuple[bytes, bytes]]) -> None:
         self._app = app
-        self._headers = [
-            (b"content-security-policy", policy.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-frame-options", b"DENY"),
-            (b"referrer-policy", b"no-referrer"),
-            (b"cross-origin-resource-policy", b"same-origin"),
-        ]
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_hardened(message: Message) -> None:

@@ -20,7 +20,7 @@ from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
 from sidecar.publishers.http import Newest
 from sidecar.web.members import Members, name_list
-from sidecar.web.headers import HardeningHeaders
+from sidecar.web.headers import HardeningHeaders, hardening_headers
 from sidecar.web.page import STYLE, render_page
 from sidecar.web.problems import Problem, render_problem
 
@@ -43,7 +43,8 @@ class View:
 
 def make_app(view: View) -> Starlette:
     """The ASGI application."""
-    members = Members(view.membership, view.newest, view.metrics.published)
+    hardening = hardening_headers((STYLE,))
+    members = Members(view.membership, view.newest, view.metrics.published, hardening)
 
     async def page(request: Request) -> Response:
         return Response(render_page(view.membership.current(), _ready(view), view.gate.state), media_type="text/html")
@@ -88,7 +89,7 @@ def make_app(view: View) -> Starlette:
             Route("/version", version),
         ],
         exception_handlers={HTTPException: refuse},
-        middleware=[Middleware(HardeningHeaders, styles=(STYLE,))],
+        middleware=[Middleware(HardeningHeaders, headers=hardening)],
     )
     app.router.redirect_slashes = False  # a path that is not in the table does not exist
     return app
