@@ -26,6 +26,8 @@ class Arm:
     """The sidecar keeps a file; the others write none."""
     fake: bool = True
     """FakeKube has what it needs. It has no API discovery (kopf) and no cluster-wide namespaces (CoreDNS)."""
+    delay: float = 0.0
+    """Seconds that a change may take by its habit."""
     most_endpoints: int = 20_000
 
     @property
@@ -47,8 +49,8 @@ ARMS: tuple[Arm, ...] = (
     Arm("lightkube", "lightkube", "lightkube", "lightkube_watch", "client"),
     Arm("kr8s", "kr8s", "kr8s", "kr8s_watch", "client"),
     Arm("kopf", "kopf", "kopf", "kopf_event", "client", fake=False),
-    Arm("poll_1s", "polling, 1 s", "kubernetes", "kubernetes_poll", "habit", variables={"BENCH_EVERY": "1"}),
-    Arm("poll_5s", "polling, 5 s", "kubernetes", "kubernetes_poll", "habit", variables={"BENCH_EVERY": "5"}),
+    Arm("poll_1s", "polling, 1 s", "kubernetes", "kubernetes_poll", "habit", variables={"BENCH_EVERY": "1"}, delay=1),
+    Arm("poll_5s", "polling, 5 s", "kubernetes", "kubernetes_poll", "habit", variables={"BENCH_EVERY": "5"}, delay=5),
     Arm(
         "dns_5s",
         "CoreDNS, TTL 5 s (its default)",
@@ -57,6 +59,7 @@ ARMS: tuple[Arm, ...] = (
         "habit",
         "observe_dns",
         {"BENCH_TTL": "5"},
+        delay=5,
         fake=False,
         most_endpoints=1000,  # an answer has room for 4000 addresses, and a Java resolver for far less
     ),
@@ -68,6 +71,7 @@ ARMS: tuple[Arm, ...] = (
         "habit",
         "observe_dns",
         {"BENCH_TTL": "30"},
+        delay=60,
         fake=False,
         most_endpoints=1000,
     ),

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from benchmarks.faults.arms import ARMS, ROOT
+from benchmarks.environments import ROOT
+from benchmarks.faults.arms import ARMS
 from benchmarks.faults.claims import CLAIMS
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
 from benchmarks.faults.verdict import is_good, verdict

@@ -1,4 +1,4 @@
-"""Another process that uses a file of ours: each rename onto it, seen through inotify. `lines` files have no version."""
+"""Another process that uses a file of ours: each rename onto it, by inotify. `lines` files have no version."""
 
 import ctypes
 import os
