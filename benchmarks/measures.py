@@ -1,57 +1,37 @@
-"""What is made of raw figures, and what /proc says of a process."""
+"""What a process has used, as /proc tells, and what is made of many raw figures."""
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_TICKS = os.sysconf("SC_CLK_TCK")
-
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process has used until a moment; times in seconds, `at` is monotonic."""
+    """What a process has used until a moment; `at` is monotonic, times in seconds."""
 
     at: float
     cpu: float
     mib: float
-    """Resident: all of it, and that which no other process shares would be less."""
-
-    def cpu_since(self, before: "Usage") -> float:
-        """CPU seconds between the two."""
-        return self.cpu - before.cpu
+    """Resident now."""
 
     def load_since(self, before: "Usage") -> float:
-        """The part of one core between the two, in percent."""
+        """The part of one core since then, in percent."""
         return 100 * (self.cpu - before.cpu) / (self.at - before.at)
 
 
 def read_usage(pid: int) -> Usage:
-    """Of a process that runs, children not counted."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    """Of a process whose threads stay: the nanoseconds of each, for the sums in `stat` are in steps of 10 ms, and an
+    idle process uses less than that in a minute. OSError where it has ended."""
     status = Path(f"/proc/{pid}/status").read_text()
     resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-    # schedstat counts in nanoseconds, stat in ticks of 10 ms: an idle process needs the finer one.
-    cpu = sum(_on_cpu(task) for task in Path(f"/proc/{pid}/task").iterdir())
-    exact = cpu if cpu > 0 else (int(fields[11]) + int(fields[12])) / _TICKS
-    return Usage(time.monotonic(), exact, resident / 1024)
-
-
-def percentiles(values: Sequence[float], digits: int = 3) -> dict[str, float]:
-    """p50, p90, p99 and max by nearest rank; {} of nothing."""
-    ordered = sorted(values)
-
-    def rank(part: float) -> float:
-        return round(ordered[max(0, -int(-part * len(ordered) // 1) - 1)], digits)
-
-    return {"p50": rank(0.5), "p90": rank(0.9), "p99": rank(0.99), "max": rank(1.0)} if ordered else {}
+    return Usage(time.monotonic(), sum(map(_on_cpu, Path(f"/proc/{pid}/task").iterdir())), resident / 1024)
 
 
 def fit_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """(at zero, per unit) by least squares; at least two different x are needed."""
-    mean_x = sum(x for x, _ in points) / len(points)
-    mean_y = sum(y for _, y in points) / len(points)
+    """Where the line through the points begins and how it rises, by least squares. ValueError without two x."""
+    mean_x = sum(x for x, _ in points) / max(1, len(points))
+    mean_y = sum(y for _, y in points) / max(1, len(points))
     spread = sum((x - mean_x) ** 2 for x, _ in points)
     if not spread:
         raise ValueError("a line needs two different x")
@@ -60,7 +40,7 @@ def fit_line(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
 
 
 def busiest(times: Sequence[float], width: float) -> int:
-    """The most of `times` within any span of `width`; 0 of nothing."""
+    """The most of `times` that lie within a span of `width`; 0 of nothing."""
     ordered = sorted(times)
     most = begin = 0
     for end, last in enumerate(ordered):
@@ -73,5 +53,5 @@ def busiest(times: Sequence[float], width: float) -> int:
 def _on_cpu(task: Path) -> float:
     try:
         return int((task / "schedstat").read_text().split()[0]) / 1e9
-    except (OSError, IndexError):
-        return 0.0  # the thread has ended meanwhile, or the kernel keeps no such figures
+    except FileNotFoundError:
+        return 0.0  # this thread has ended meanwhile
