@@ -52,9 +52,9 @@ class Writer(Protocol):
 
 
 @contextmanager
-def real_service(folder: Path) -> Iterator[tuple[ControlPlane, Pod, Writer]]:
+def real_service(folder: Path, bind: str = "127.0.0.1") -> Iterator[tuple[ControlPlane, Pod, Writer]]:
     """A control plane with the Service, and a pod whose account may list and watch what a client of it needs."""
-    with ControlPlane.start(folder / "plane") as plane:
+    with ControlPlane.start(folder / "plane", bind=bind) as plane:
         create_namespace(plane, NAMESPACE)
         create_service(plane, NAMESPACE, SERVICE, selector=None, ports={"hazelcast": PORT})
         create_service_account(plane, NAMESPACE, ACCOUNT)
