@@ -6,6 +6,7 @@ its own. What was sent to a sidecar is told by the kernel (`ss`), TLS and all.
 
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
@@ -147,8 +148,9 @@ def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) 
         asked, killed = len(proxy.accepted), time.monotonic()
         plane.kill("kube-apiserver")
         plane.start_component("kube-apiserver")
-        plane.wait_ready()
+        _await_port(port)
         ready, at_ready = time.monotonic(), read_usage(server_pid(plane))
+        plane.wait_ready()
         fleet.wait_watching(count, LIMIT)
         back = time.monotonic()
         spent = read_usage(server_pid(plane))
@@ -165,6 +167,19 @@ def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) 
             "busiest_second_of_the_outage": busiest([at for at in times if at < ready], 1.0),
             "server_cpu_s_until_back": round(spent.cpu - at_ready.cpu, 2),
         }
+
+
+def _await_port(port: int) -> None:
+    """Until it takes connections: the first watches are accepted before the server calls itself ready."""
+    until = time.monotonic() + LIMIT
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise ArmFailed(f"nothing listens on port {port} after {LIMIT:g} s") from None
+            time.sleep(0.005)
 
 
 def server_pid(plane: ControlPlane) -> int:
