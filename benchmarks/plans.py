@@ -39,7 +39,7 @@ PLANS: Mapping[str, Sequence[Cell]] = {
         Cell(Shape(1000), 4, changes=40, blocks=1, warm_up=8, arms=CORE),
     ),
     # 2 minutes: what the regression check looks at.
-    "check": (Cell(Shape(100), 16, changes=80, blocks=2, warm_up=20, arms=(*CORE, "ours_file", "ours_http")),),
+    "check": (Cell(Shape(100), 16, changes=32, blocks=4, warm_up=8, arms=(*CORE, "ours_file", "ours_http")),),
     # 5 hours, 1000 changes for each arm of each cell. A change of 1000 endpoints keeps this machine's server and one
     # client busy for 70 to 240 ms: 16 of them in a second are beyond it.
     "full": (
