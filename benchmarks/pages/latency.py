@@ -1,6 +1,6 @@
 """Watch latency: a table and a picture for each size and rate, the stations of our own way, and the goals."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.arms.catalogue import ARMS, arm
@@ -33,13 +33,14 @@ _COLORS = {
 }
 _HOW = """\
 A writer changes one EndpointSlice of a real kube-apiserver again and again, at jittered times that wait for no answer.
-Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take
-turns in random order, each block with a fresh process that is alone with the server, and two bare TLS sockets that only
-stamp take their turns among them. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC,
-the first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
+Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take turns
+in random order, each block with a fresh process that is alone with the server, and two bare TLS sockets that only stamp
+take their turns among them. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
+first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
 later than that by more work: its callback, file and answers have the whole member list, sorted and without duplicates.
 What a handler does with the addresses is counted for no one. *Added* is the difference to the bare Python socket's p50
-in the same run. *Overtaken*: seen with a newer list only. *Twice*: told more than once.
+in the same run; where the PATCH itself was answered late in an arm's blocks, the server was disturbed. *Overtaken*:
+seen with a newer list only. *Twice*: told more than once.
 """
 
 
@@ -49,13 +50,11 @@ def render(results: Results) -> Part:
     found = [results[name] for name in FILES if results.get(name)]
     if not found:
         return Part("\n".join([*texts, "Not run yet: `make bench-full`.\n"]))
-    for result, cells in _fresh(found):
-        texts.append(provenance(result))
-        for cell in cells:
-            name = f"latency-{_slug(cell['name'])}.svg"
-            pictures[name] = _picture(cell)
-            texts += [f"### {cell['name']}\n", _table(cell), f"![Latency, {cell['name']}](benchmarks/{name})\n"]
-            texts += _stations(cell)
+    for cell in _newest(found):
+        name = f"latency-{_slug(cell['name'])}.svg"
+        pictures[name] = _picture(cell)
+        texts += [f"### {cell['name']}\n", _table(cell), f"![Latency, {cell['name']}](benchmarks/{name})\n"]
+        texts += [*_stations(cell), provenance(cell["run"])]
     return Part("\n".join(texts), pictures)
 
 
@@ -108,30 +107,31 @@ def _of_thousand(arms: Mapping[str, Any]) -> dict[str, Reached]:
     }
 
 
-def _fresh(found: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Mapping[str, Any], list[Mapping[str, Any]]]]:
-    shown = set[str]()
+def _newest(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each cell from the first file that has it."""
+    cells: dict[str, Mapping[str, Any]] = {}
     for result in found:
-        cells = [cell for cell in result["cells"] if cell["name"] not in shown]
-        shown |= {cell["name"] for cell in cells}
-        if cells:
-            yield result, cells
+        for cell in result["cells"]:
+            cells.setdefault(cell["name"], cell)
+    return list(cells.values())
 
 
 def _table(cell: Mapping[str, Any]) -> str:
     rows = [
-        "| | p50 ms | p90 | p99 | max | added at p50 | changes | lost | overtaken | twice |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| | p50 ms | p90 | p99 | max | added at p50 | PATCH answered, p50 | changes | lost | overtaken | twice |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     base = cell["arms"].get(CONTROL, {}).get("seen_ms", {}).get("p50")
     for name, one in cell["arms"].items():
         if "failed" in one:
-            rows.append(f"| {arm(name).title} | failed: {one['failed'].splitlines()[-1][:80]} | | | | | | | | |")
+            rows.append(f"| {arm(name).title} | failed: {one['failed'].splitlines()[-1][:80]} | | | | | | | | | |")
             continue
         at = one["seen_ms"]
         times = " | ".join(_ms(at[part]) for part in ("p50", "p90", "p99", "max")) if at else " | | | "
         added = f"{at['p50'] - base:+.2f}" if at and base is not None and name not in (CONTROL, *_HABITS) else ""
         counts = " | ".join(str(one[key]) for key in ("changes", "lost", "overtaken", "told_twice"))
-        rows.append(f"| {arm(name).title} | {times} | {added} | {counts} |")
+        answered = _ms(one["patch_answered_ms"]["p50"])
+        rows.append(f"| {arm(name).title} | {times} | {added} | {answered} | {counts} |")
     return "\n".join(rows) + "\n"
 
 
