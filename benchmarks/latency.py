@@ -12,12 +12,12 @@ tells by its resource version, all times are CLOCK_MONOTONIC. Results: results/l
 
 import argparse
 import json
-import os
+import shlex
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -139,29 +139,40 @@ def _told(name: str, tally: Tally) -> str:
     return f"{name:20} " + (f"FAILED {tally.failed}" if tally.failed else str(tally.rounds[-1]))
 
 
-def measure(cells: Sequence[Cell], command: str, *, fake: bool, seed: int) -> dict[str, Any]:
-    """Run these cells and give the results."""
+def measure(cells: Sequence[Cell], command: str, *, fake: bool, seed: int) -> Iterator[dict[str, Any]]:
+    """Run these cells and give the results of each, with where and how it was made under `run`."""
     prepare(arm(name).environment for cell in cells for name in cell.arms)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
-        others = [busy_share()]
+        others = busy_share()
         if fake:
             pod, writer = stack.enter_context(fake_service(Path(name)))
         else:
             _, pod, writer = stack.enter_context(real_service(Path(name)))
         bench = Bench(pod, writer, Random(seed))
-        found = [bench.run(cell) for cell in cells]
-    others.append(busy_share())
-    return describe(command, others) | {
-        "server": "FakeKube" if fake else "kube-apiserver",
-        "seed": seed,
-        "cells": found,
-    }
+        for cell in cells:
+            found = bench.run(cell)
+            after = busy_share()
+            yield {"run": describe(command, [others, after]) | {"seed": seed}, **found}
+            others = after
+
+
+def keep(output: Path, cell: Mapping[str, Any]) -> None:
+    """Put a cell into the file, in place of the one of the same name."""
+    cells = json.loads(output.read_text())["cells"] if output.exists() else []
+    names = [one["name"] for one in cells]
+    if cell["name"] in names:
+        cells[names.index(cell["name"])] = cell
+    else:
+        cells.append(cell)
+    output.write_text(json.dumps({"cells": cells}, indent=1) + "\n")
 
 
 def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
     """The plan's, with what the command line says otherwise."""
     cells = []
     for cell in PLANS[arguments.plan]:
+        if arguments.only and cell.name != arguments.only:
+            continue
         names = tuple(arguments.arms.split(",")) if arguments.arms else cell.arms
         if arguments.fake:
             names = tuple(name for name in names if arm(name).fake)
@@ -176,6 +187,7 @@ def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", choices=sorted(PLANS), default="look")
+    parser.add_argument("--only", default="", metavar="CELL", help="a cell by its name; the others keep their results")
     parser.add_argument("--arms", default="", help="comma list of arms/catalogue.py; default: the plan's")
     parser.add_argument("--endpoints", type=int, default=0)
     parser.add_argument("--slices", type=int, default=1)
@@ -186,13 +198,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="default: results/latency-PLAN.json; none for look and --fake")
     arguments = parser.parse_args()
-    command = "python -m benchmarks.latency " + " ".join(sys.argv[1:])
-    found = measure(chosen_cells(arguments), command.strip(), fake=arguments.fake, seed=arguments.seed)
+    command = f"python -m benchmarks.latency {shlex.join(sys.argv[1:])}"
     kept = arguments.plan in ("bench", "full") and not arguments.fake
     output = arguments.output or (RESULTS / f"latency-{arguments.plan}.json" if kept else None)
-    if output is not None:
-        output.write_text(json.dumps(found, indent=1) + os.linesep)
-    for cell in found["cells"]:
+    for cell in measure(chosen_cells(arguments), command, fake=arguments.fake, seed=arguments.seed):
+        if output is not None:
+            keep(output, cell)
         for name, one in cell["arms"].items():
             print(f"{cell['name']:30} {name:20} {one.get('failed') or one['seen_ms']} lost {one.get('lost')}")
 

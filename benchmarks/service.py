@@ -48,7 +48,10 @@ class Writer(Protocol):
         """Bring the Service to this shape, all endpoints ready, none marked; slices of another shape are deleted."""
 
     def change(self, number: int, mark: str, before: str | None) -> str:
-        """Change slice `number`: `mark` is new, `before` is terminating. Returns the slice's resource version."""
+        """Change slice `number`: `mark` is new, `before` (None: the one that was new last) is terminating.
+
+        Returns the slice's resource version. Threads may share this.
+        """
 
 
 @contextmanager
@@ -79,14 +82,34 @@ def fake_service(folder: Path) -> Iterator[tuple[Pod, Writer]]:
         yield pod, FakeWriter(kube)
 
 
+class Newest:
+    """The endpoint of each slice that was new last: the first one before any change."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._marks: dict[int, str] = {}
+
+    def reset(self, shape: Shape) -> None:
+        with self._lock:
+            self._marks = {number: _address(number * shape.size) for number in range(shape.slices)}
+
+    def swap(self, number: int, new: str) -> str:
+        """Note the new one; the one before it."""
+        with self._lock:
+            old, self._marks[number] = self._marks[number], new
+            return old
+
+
 class RealWriter:
-    """Small JSON patches, so that the request is no load; threads may share it."""
+    """Small JSON patches, so that the request is no load."""
 
     def __init__(self, plane: ControlPlane) -> None:
+        self._newest = Newest()
         host, _, port = plane.url.partition("://")[2].partition(":")
         self._rest = RestClient(host, int(port), ca_file=plane.ca_file, token=plane.admin_token)
 
     def reset(self, shape: Shape) -> None:
+        self._newest.reset(shape)
         listed = self._rest.request("GET", f"{_PATH}?labelSelector=kubernetes.io/service-name={SERVICE}")
         there = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in listed["items"]}
         wanted = {body["metadata"]["name"]: body for body in slices(shape)}
@@ -100,9 +123,11 @@ class RealWriter:
                 self._rest.request("POST", _PATH, body)
 
     def change(self, number: int, mark: str, before: str | None) -> str:
-        operations = [{"op": "replace", "path": "/endpoints/0", "value": endpoint(mark)}]
-        if before is not None:
-            operations.append({"op": "replace", "path": "/endpoints/1", "value": endpoint(before, terminating=True)})
+        last = self._newest.swap(number, mark)
+        operations = [
+            {"op": "replace", "path": "/endpoints/0", "value": endpoint(mark)},
+            {"op": "replace", "path": "/endpoints/1", "value": endpoint(before or last, terminating=True)},
+        ]
         path = f"{_PATH}/{_name(number)}"
         answer = self._rest.call("PATCH", path, operations, content_type="application/json-patch+json")
         version: str = json.loads(answer)["metadata"]["resourceVersion"]
@@ -114,10 +139,12 @@ class FakeWriter:
 
     def __init__(self, kube: FakeKube) -> None:
         self._kube = kube
+        self._newest = Newest()
         self._bodies: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
 
     def reset(self, shape: Shape) -> None:
+        self._newest.reset(shape)
         for number in range(shape.slices, len(self._bodies)):
             self._kube.delete_slice(NAMESPACE, _name(number))
         self._bodies = dict(enumerate(slices(shape)))
@@ -126,17 +153,25 @@ class FakeWriter:
 
     def change(self, number: int, mark: str, before: str | None) -> str:
         with self._lock:
+            last = self._newest.swap(number, mark)
             old = self._bodies[number]
-            second = old["endpoints"][1] if before is None else endpoint(before, terminating=True)
-            body = old | {"endpoints": [endpoint(mark), second, *old["endpoints"][2:]]}
+            two = [endpoint(mark), endpoint(before or last, terminating=True)]
+            body = old | {"endpoints": [*two, *old["endpoints"][2:]]}
             self._bodies[number] = body
             return str(self._kube.put_slice(body))
 
 
 def slices(shape: Shape) -> Iterator[dict[str, Any]]:
-    """The slices of the Service before any change."""
+    """The slices of the Service before any change.
+
+    The second endpoint of each is of no pod: it goes with the first change, and a pod that goes without having been
+    terminating is kept for a moment by ours (roster.py), which would be a change of its own.
+    """
     for number in range(shape.slices):
         first = number * shape.size
+        addresses = [_address(n) for n in range(first, first + shape.size)]
+        endpoints = [endpoint(address) for address in addresses]
+        del endpoints[1]["targetRef"]
         yield {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
@@ -150,7 +185,7 @@ def slices(shape: Shape) -> Iterator[dict[str, Any]]:
             },
             "addressType": "IPv4",
             "ports": [{"name": "hazelcast", "port": PORT, "protocol": "TCP"}],
-            "endpoints": [endpoint(_address(n)) for n in range(first, first + shape.size)],
+            "endpoints": endpoints,
         }
 
 

@@ -22,7 +22,6 @@ def intervals(rate: float, random: Random) -> Iterator[float]:
 
 def write(writer: Writer, shape: Shape, count: int, rate: float, first: int, random: Random) -> list[Change]:
     """Make `count` changes, slice after slice; the first one has number `first`, and no number is used twice."""
-    marks: dict[int, str] = {}
     due = time.monotonic()
     pace = intervals(rate, random)
     with ThreadPoolExecutor(LANES) as lanes:
@@ -30,13 +29,11 @@ def write(writer: Writer, shape: Shape, count: int, rate: float, first: int, ran
         for number in range(first, first + count):
             due += next(pace)
             time.sleep(max(0.0, due - time.monotonic()))
-            target = number % shape.slices
-            before, marks[target] = marks.get(target), mark(number)
-            pending.append(lanes.submit(_change, writer, target, mark(number), before, int(due * 1e9)))
+            pending.append(lanes.submit(_change, writer, number % shape.slices, mark(number), int(due * 1e9)))
         return [one.result() for one in pending]
 
 
-def _change(writer: Writer, target: int, new: str, before: str | None, due: int) -> Change:
+def _change(writer: Writer, target: int, new: str, due: int) -> Change:
     sent = time.monotonic_ns()
-    version = writer.change(target, new, before)
+    version = writer.change(target, new, None)
     return Change(int(version), new, due, sent, time.monotonic_ns())

@@ -24,10 +24,9 @@ def try_arm(one: Arm, pod: Pod, writer: Writer, shape: Shape) -> str:
     writer.reset(shape)
     with Running(one, pod, NAMESPACE, SERVICE) as running:
         synced = running.wait_synced(shape.endpoints, 60)
-        before, made = None, dict[str, str]()
+        made: dict[str, str] = {}
         for number in range(CHANGES):
-            made[mark(number)] = writer.change(0, mark(number), before)
-            before = mark(number)
+            made[mark(number)] = writer.change(0, mark(number), None)
             time.sleep(0.1)
         time.sleep(1.0)
         running.check()

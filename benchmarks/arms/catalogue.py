@@ -22,8 +22,8 @@ class Arm:
     family: Literal["ours", "control", "client", "habit"]
     observer: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    outputs: bool = False
-    """The sidecar keeps a file; the others write none."""
+    output: Literal["", "file", "push"] = ""
+    """What the sidecar does besides answering: it keeps a file, or a Hazelcast member that is started with it."""
     fake: bool = True
     """FakeKube has what it needs. It has no API discovery (kopf) and no cluster-wide namespaces (CoreDNS)."""
     delay: float = 0.0
@@ -39,9 +39,21 @@ ARMS: tuple[Arm, ...] = (
     Arm("control_python", "bare socket, Python", "membership", "control_socket", "control"),
     Arm("control_go", "bare socket, Go", "go", "socket", "control"),
     Arm("ours_callback", "ours: library callback", "membership", "membership_callback", "ours"),
-    Arm("ours_file", "ours: file renamed", "membership", "sidecar", "ours", "observe_file", outputs=True),
+    Arm("ours_file", "ours: file renamed", "membership", "sidecar", "ours", "observe_file", output="file"),
     Arm("ours_http", "ours: blocking query", "membership", "sidecar", "ours", "observe_http"),
     Arm("ours_sse", "ours: event stream", "membership", "sidecar", "ours", "observe_sse"),
+    # A list is pushed 1 to 3 s after a change and 5 s apart, so that a burst is one (sidecar/publishers/hazelcast.py).
+    Arm(
+        "ours_push",
+        "ours: pushed to Hazelcast 5.3.6",
+        "membership",
+        "sidecar",
+        "ours",
+        "observe_hazelcast",
+        output="push",
+        delay=10,
+        most_endpoints=1000,
+    ),
     Arm("client_go", "client-go informer", "go", "informer", "client"),
     Arm("kubernetes_watch", "kubernetes.watch", "kubernetes", "kubernetes_watch", "client"),
     Arm("kubernetes_informer", "kubernetes.informer", "kubernetes", "kubernetes_informer", "client"),

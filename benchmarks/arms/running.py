@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,9 @@ from typing import Any, Self
 from benchmarks.arms.catalogue import PROGRAMS, Arm
 from benchmarks.arms.pod import Pod
 from benchmarks.environments import ROOT, go_program, product, python
+from testbed.members import CLUSTER, Members
 
+HAZELCAST = "5.3.6"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _COREFILE = """cluster.local:%(port)d {
     bind 127.0.0.1
@@ -70,11 +73,13 @@ class Running:
             **arm.variables,
         }
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._stack = ExitStack()
+        self.hazelcast_port = 0
         (self._folder / "shared").mkdir()
         try:
             self.pid = self._start(pod.enter(self._command()), writes=not arm.is_server)
             if arm.is_server:
-                self._await_port()
+                self._await_port(self.port)
                 observer = [sys.executable, "-m", f"{PROGRAMS}.{arm.observer}", self._observed()]
                 self.observer_pid = self._start(observer, writes=True)
         except BaseException:
@@ -93,6 +98,7 @@ class Running:
         for process in reversed(self._processes):
             process.kill()
             process.wait()
+        self._stack.close()
         self._home.cleanup()
 
     @property
@@ -147,7 +153,7 @@ class Running:
         if arm.program == "sidecar":
             command = [str(python(arm.environment)), "-m", "sidecar", "--services", service, "--log-level", "error"]
             command += ["--http", f"127.0.0.1:{self.port}"]
-            return [*command, "--out", f"lines:{self.file}"] if arm.outputs else command
+            return command + self._output()
         if arm.program == "coredns":
             ttl = arm.variables["BENCH_TTL"]
             corefile = self._folder / "Corefile"
@@ -159,8 +165,21 @@ class Running:
             return [str(go_program(arm.program))]
         return [str(python(arm.environment)), "-u", "-m", f"{PROGRAMS}.{arm.program}"]
 
+    def _output(self) -> list[str]:
+        if self.arm.output == "file":
+            return ["--out", f"lines:{self.file}"]
+        if self.arm.output == "push":
+            hazelcast = self._stack.enter_context(Members(self._folder / "hazelcast", HAZELCAST))
+            # The own member of a pod is found on its loopback address, the port of the Service.
+            hazelcast.start("own", [], write=True, properties={"hazelcast.socket.bind.any": "true"})
+            self._await_port(hazelcast.port)
+            self.hazelcast_port = hazelcast.port
+            push = ["--push", "rest", "--hazelcast-version", HAZELCAST, "--cluster-name", CLUSTER]
+            return [*push, "--port", str(hazelcast.port)]
+        return []
+
     def _observed(self) -> str:
-        return str(self.file) if self.arm.outputs else str(self.port)
+        return {"file": str(self.file), "push": str(self.hazelcast_port)}.get(self.arm.output, str(self.port))
 
     def _start(self, command: Sequence[str], *, writes: bool) -> int:
         with self._lines.open("ab") as lines, self._log.open("ab") as log:
@@ -175,11 +194,11 @@ class Running:
         self._processes.append(process)
         return process.pid
 
-    def _await_port(self) -> None:
+    def _await_port(self, port: int) -> None:
         until = time.monotonic() + 30
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 return
             except OSError:
                 self.check()

@@ -13,8 +13,6 @@ import kopf
 
 from benchmarks.arms.programs.report import ACCOUNT, NAMESPACE, SERVICE, run, tell_slices
 
-SLICES: dict[str, list[str]] = {}
-
 
 @kopf.on.startup()
 def configure(settings: kopf.OperatorSettings, **_: object) -> None:
@@ -33,17 +31,18 @@ def log_in(**_: object) -> kopf.ConnectionInfo:
     )
 
 
-@kopf.on.event("discovery.k8s.io", "v1", "endpointslices", labels={"kubernetes.io/service-name": SERVICE})
-def follow(type: str | None, name: str, body: kopf.Body, **_: object) -> None:
-    if type == "DELETED":
-        SLICES.pop(name, None)
-    else:
-        SLICES[name] = [address for endpoint in body.get("endpoints") or () for address in endpoint["addresses"]]
-    tell_slices(SLICES, body["metadata"]["resourceVersion"])
-
-
 def main() -> None:
     logging.basicConfig(level=logging.WARNING)
+    slices: dict[str, list[str]] = {}
+
+    @kopf.on.event("discovery.k8s.io", "v1", "endpointslices", labels={"kubernetes.io/service-name": SERVICE})
+    def follow(type: str | None, name: str, body: kopf.Body, **_: object) -> None:
+        if type == "DELETED":
+            slices.pop(name, None)
+        else:
+            slices[name] = [address for endpoint in body.get("endpoints") or () for address in endpoint["addresses"]]
+        tell_slices(slices, body["metadata"]["resourceVersion"])
+
     kopf.run(standalone=True, namespaces=[NAMESPACE])
 
 
