@@ -123,10 +123,10 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
 def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     """The members of one Service, from all its slices."""
     readings = tuple(readings)
-    return _add_up(readings) or _decide_between(readings, rules)
+    return add_up(readings) or weigh(readings, rules)
 
 
-def _add_up(readings: tuple[SliceReading, ...]) -> Decision | None:
+def add_up(readings: tuple[SliceReading, ...]) -> Decision | None:
     """Where no slice contradicts another, as nearly always, the members of all; else None.
 
     So that a change in one of 200 slices costs little more than that slice: 20,000 endpoints that are weighed one by
@@ -149,7 +149,7 @@ def _add_up(readings: tuple[SliceReading, ...]) -> Decision | None:
     )
 
 
-def _decide_between(readings: Iterable[SliceReading], rules: Rules) -> Decision:
+def weigh(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     """The same where they do: one endpoint after the other."""
     oldest_first = sorted(readings, key=lambda reading: reading.order)
     owner = _newest_owner(oldest_first)
