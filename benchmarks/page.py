@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping
 
 from benchmarks.environments import ROOT
-from benchmarks.pages import Reached, Results, goals, latency
+from benchmarks.pages import Reached, Results, blackhole, cost, goals, latency, scale
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PICTURES = ROOT / "docs" / "benchmarks"
 CHANGES = RESULTS / "made-faster.md"
 """Written by hand: what was made faster, with the figures before and after."""
-PARTS = (latency,)
+PARTS = (latency, cost, scale, blackhole)
 _HEAD = """\
 # Benchmarks
 
