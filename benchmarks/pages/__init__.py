@@ -23,10 +23,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The figure that stands for a goal, in words, and whether it holds."""
+    """The figure that stands for a goal, in words, and whether it holds; `quiet`: nobody else was at work then."""
 
     figure: str
     holds: bool
+    quiet: bool = True
 
 
 def provenance(result: Mapping[str, Any]) -> str:

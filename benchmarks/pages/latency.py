@@ -1,6 +1,7 @@
 """Watch latency: a table and a picture for each size and rate, the stations of our own way, and the goals."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.arms.catalogue import ARMS, arm
@@ -60,12 +61,11 @@ def render(results: Results) -> Part:
 
 def reached(results: Results) -> dict[str, Reached]:
     """The rows of goals.py that latencies answer."""
-    cells = {cell["name"]: cell["arms"] for name in FILES[::-1] if results.get(name) for cell in results[name]["cells"]}
+    cells = {cell["name"]: cell for cell in _newest([results[name] for name in FILES if results.get(name)])}
     found: dict[str, Reached] = {}
-    if hundred := cells.get("100 endpoints, 16/s"):
-        found |= _of_hundred(hundred)
-    if thousand := cells.get("1000 endpoints, 4/s"):
-        found |= _of_thousand(thousand)
+    for name, rows in (("100 endpoints, 16/s", _of_hundred), ("1000 endpoints, 4/s", _of_thousand)):
+        if cell := cells.get(name):
+            found |= {key: replace(one, quiet=cell["run"]["quiet"]) for key, one in rows(cell["arms"]).items()}
     return found
 
 

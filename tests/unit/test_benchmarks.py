@@ -148,8 +148,8 @@ AS_WANTED = {
 
 def reached(hundred: Mapping[str, float], thousand: Mapping[str, float]) -> dict[str, Reached]:
     cells = [
-        {"name": "100 endpoints, 16/s", "arms": arms(**hundred)},
-        {"name": "1000 endpoints, 4/s", "arms": arms(**thousand)},
+        {"name": "100 endpoints, 16/s", "arms": arms(**hundred), "run": {"quiet": True}},
+        {"name": "1000 endpoints, 4/s", "arms": arms(**thousand), "run": {"quiet": False}},
     ]
     return latency.reached({"latency-full.json": None, "latency-bench.json": {"cells": cells}})
 
@@ -159,9 +159,15 @@ def test_goals_that_are_reached_and_such_that_are_not() -> None:
     assert {key: one.holds for key, one in reached(AS_WANTED, thousand).items()} == dict.fromkeys(
         ("p50-100", "p99-100", "ahead-100", "file", "http", "p50-1000", "added-1000"), True
     )
+    assert not reached(AS_WANTED, thousand)["p50-1000"].quiet
     slow = AS_WANTED | {"ours_callback": 15.1, "ours_file": 12.6, "ours_http": 12.6}
     thousand |= {"ours_callback": 74.0}
     assert not any(one.holds for one in reached(slow, thousand).values())
+
+
+def test_a_goal_says_when_the_machine_was_busy() -> None:
+    table = goals.render({"file": Reached("1.2", True, quiet=False), "http": Reached("1.3", False)})
+    assert "| 1.2 | holds, on a busy machine |" in table and "| 1.3 | **falls short** |" in table
 
 
 def test_a_goal_that_nobody_set_is_not_shown() -> None:
