@@ -71,6 +71,9 @@ bench: venv controlplane  ## every client's watch latency and cost, short: docs/
 
 bench-full: venv controlplane  ## the same with 1000 changes for each client, on a quiet machine: the figures that are quoted; a night
 	$(BIN)/python -m benchmarks.latency --plan full
+	$(BIN)/python -m benchmarks.cost --plan full
+	$(BIN)/python -m benchmarks.scale --plan full
+	$(BIN)/python -m benchmarks.blackhole --bound 1000
 	$(BIN)/python -m benchmarks.page
 
 bench-check: venv controlplane  ## has it become slower? ratios of a short run against the committed ones; 3 minutes
