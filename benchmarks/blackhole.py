@@ -4,9 +4,9 @@
     python -m benchmarks.blackhole --bound 1000     the figures that are quoted: the kernel gives up after 15 minutes
 
 Each client runs in a network namespace of its own, all at the same time; the API server is on their node. Once all
-watch, every packet between them and the node is dropped, no link goes down, and the Service is changed. A client has
-noticed when it gives up a connection that was open then: the kernel tells, whatever the client says of itself. After
-the bound packets go through again. Results: results/blackhole.json.
+watch and have seen a change, every packet between them and the node is dropped, no link goes down, and the Service is
+changed again. A client has noticed when it gives up a connection that was open then: the kernel tells, whatever the
+client says of itself. After the bound packets go through again. Results: results/blackhole.json.
 """
 
 import argparse
@@ -90,16 +90,19 @@ def _cut(
 ) -> dict[str, dict[str, Any]]:
     """Drop packets for `bound` seconds; who gave up a connection meanwhile, and whose list became true afterwards."""
     held = {name: _connections(each, port) for name, each in running.items()}
+    # All have just heard of the server: what they count in silence begins now, for each.
+    writer.change(0, mark(0), None)
+    time.sleep(1.0)
     network.cut(list(network))
     began = time.monotonic()
-    writer.change(0, mark(0), None)
+    writer.change(0, mark(1), mark(0))
     noticed: dict[str, float] = {}
     while (now := time.monotonic()) < began + bound:
         for name in running.keys() - noticed.keys():
             if held[name] - _connections(running[name], port):
                 noticed[name] = round(now - began, 1)
         time.sleep(EVERY)
-    last = Change(int(writer.change(0, mark(1), mark(0))), mark(1), 0, 0, 0)
+    last = Change(int(writer.change(0, mark(2), mark(1))), mark(2), 0, 0, 0)
     network.mend(list(network))
     mended = time.monotonic()
     while _waiting(running, last) and time.monotonic() < mended + AFTERWARDS:

@@ -153,7 +153,7 @@ class App:
         return workers
 
     def _make_http(self, sock: socket.socket) -> HttpServer:
-        newest = Newest()
+        newest = Newest(self._written)
         view = View(
             membership=self._membership,
             newest=newest,
@@ -180,6 +180,9 @@ class App:
 
     def _files(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers if isinstance(worker, FilePublisher)]
+
+    def _written(self, generation: int) -> bool:
+        return all(status.generation >= generation or status.problem for status in self._files())
 
     def _verdict(self) -> Mapping[str, object]:
         return self._verifier.fields() if self._verifier else describe(OFF, "off", None)
