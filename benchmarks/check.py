@@ -35,7 +35,6 @@ RATIOS = (
     Ratio("ours_file", "control_python", "p50", 1.25),
     Ratio("ours_http", "control_python", "p50", 1.25),
     Ratio("ours_callback", "client_go", "p50", 1.25),
-    Ratio("ours_callback", "kubernetes_watch", "p50", 1.25),
     Ratio("ours_callback", "kubernetes_watch", "cpu", 1.35),
     Ratio("ours_file", "kubernetes_watch", "cpu", 1.35),
 )

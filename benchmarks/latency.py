@@ -120,6 +120,7 @@ def summarize(tally: Tally) -> dict[str, Any]:
         "told_twice": sum(seen.twice for seen in tally.seen),
         "backwards": sum(seen.backwards for seen in tally.seen),
         "seen_ms": percentiles(latencies),
+        "since_answer_ms": percentiles([(one.ns - one.change.answered) / 1e6 for one in sightings]),
         **({"bytes_at_socket_ms": percentiles(read)} if read else {}),
         "patch_answered_ms": percentiles([(one.answered - one.sent) / 1e6 for one in tally.changes]),
         "sent_late_ms": percentiles([(one.sent - one.due) / 1e6 for one in tally.changes]),

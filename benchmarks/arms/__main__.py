@@ -7,6 +7,7 @@ python -m benchmarks.arms --fake ours_file kr8s these, on a FakeKube
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks.environments import prepare
 from benchmarks.service import NAMESPACE, SERVICE, Shape, Writer, fake_service, mark, real_service
 
 CHANGES = 10
+SETTLE = 1.0
 
 
 def try_arm(one: Arm, pod: Pod, writer: Writer, shape: Shape) -> str:
@@ -28,13 +30,17 @@ def try_arm(one: Arm, pod: Pod, writer: Writer, shape: Shape) -> str:
         for number in range(CHANGES):
             made[mark(number)] = writer.change(0, mark(number), None)
             time.sleep(0.1)
-        time.sleep(1.0)
-        running.check()
-        seen = running.observations()
-        versions = {one.version for one in seen} | {made.get(name) for one in seen for name in one.marks}
-        found = len(versions & set(made.values()))
+        until = time.monotonic() + SETTLE + one.delay
+        while (found := len(_versions(running, made) & set(made.values()))) < CHANGES and time.monotonic() < until:
+            running.check()
+            time.sleep(0.1)
         memory, cpu = running.resident_mib(), running.cpu_seconds()
     return f"synced {synced:.2f} s, saw {found} of {CHANGES}, {memory:.1f} MiB, {cpu:.2f} CPU-s"
+
+
+def _versions(running: Running, made: Mapping[str, str]) -> set[str | None]:
+    seen = running.observations()
+    return {one.version for one in seen} | {made.get(name) for one in seen for name in one.marks}
 
 
 def main() -> None:

@@ -185,7 +185,7 @@ def test_the_check_looks_at_ratios_and_not_at_times() -> None:
     assert failing(AS_WANTED | {"ours_callback": 12.9}) == []
     assert failing(AS_WANTED | {"ours_file": 15.7}) == [("ours_file", "control_python")]
     slower = failing(AS_WANTED | {"ours_callback": 13.3})
-    assert slower == [("ours_callback", name) for name in ("client_go", "control_python", "kubernetes_watch")]
+    assert slower == [("ours_callback", name) for name in ("client_go", "control_python")]
 
 
 def test_committed_results_have_every_ratio_of_the_check() -> None:
