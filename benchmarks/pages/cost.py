@@ -1,6 +1,7 @@
 """What each client costs: a table, and the goals of memory and CPU."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.arms.catalogue import arm
@@ -52,7 +53,7 @@ def reached(results: Results) -> dict[str, Reached]:
             if other := arms.get(name):
                 ratio = ours["cpu_s_per_1000_events"] / other["cpu_s_per_1000_events"]
                 goals[key] = Reached(f"{ratio:.2f} times", ratio <= limit)
-    return goals
+    return {key: replace(one, quiet=found["quiet"]) for key, one in goals.items()}
 
 
 def _found(results: Results) -> Mapping[str, Any] | None:
