@@ -37,10 +37,11 @@ _RECEIVED = re.compile(r"bytes_received:(\d+)")
 class Fleet:
     """`count` sidecars of one Service, without files and HTTP, all ready. Use it as a context manager."""
 
-    def __init__(self, pod: Pod, url: str, count: int, plane: ControlPlane) -> None:
+    def __init__(self, pod: Pod, proxy: Proxy, count: int, plane: ControlPlane) -> None:
         self.count = count
         self._plane = plane
-        self._pod = replace(pod, url=url)
+        self._proxy = proxy
+        self._pod = replace(pod, url=proxy.url)
         self._folder = tempfile.TemporaryDirectory(prefix="bench-fleet-")
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -49,7 +50,7 @@ class Fleet:
             for number in range(self.count):
                 self._start(number)
                 if number % TOGETHER == TOGETHER - 1 or number == self.count - 1:
-                    self.wait_watching(number + 1, LIMIT)
+                    self._wait_asked(2 * (number + 1))
         except BaseException:
             self.close()
             raise
@@ -73,7 +74,7 @@ class Fleet:
         while (opened := self._plane.open_watches("endpointslices")) < count:
             if time.monotonic() > until:
                 raise ArmFailed(f"{opened} of {count} sidecars watch after {timeout:g} s")
-            time.sleep(0.05)
+            time.sleep(0.25)  # the server's metrics are long: asked more often, they would be what it is busy with
 
     def received(self) -> int:
         """Bytes that all of them were sent on connections that are open now."""
@@ -85,6 +86,14 @@ class Fleet:
     def usage(self) -> list[Usage]:
         """Of each of them."""
         return [read_usage(process.pid) for process in self._processes]
+
+    def _wait_asked(self, requests: int) -> None:
+        """Until so many were made: a list and a watch for each."""
+        until = time.monotonic() + LIMIT
+        while len(self._proxy.accepted) < requests:
+            if time.monotonic() > until:
+                raise ArmFailed(f"{len(self._proxy.accepted)} of {requests} requests after {LIMIT:g} s")
+            time.sleep(0.01)
 
     def _start(self, number: int) -> None:
         command = [str(python("membership")), "-m", "sidecar", "--services", f"{NAMESPACE}/{SERVICE}", "--http", "off"]
@@ -111,9 +120,10 @@ def measure_fleet(
         proxy = stack.enter_context(Proxy(port))
         server = server_pid(plane)
         before = read_usage(server)
-        fleet = stack.enter_context(Fleet(pod, proxy.url, count, plane))
-        started = read_usage(server)
-        asked = len(proxy.accepted)
+        fleet = stack.enter_context(Fleet(pod, proxy, count, plane))
+        time.sleep(0.5)
+        started, asked = read_usage(server), len(proxy.accepted)
+        fleet.wait_watching(count, LIMIT)
         time.sleep(2.0)
         began, sidecars = read_usage(server), fleet.usage()
         time.sleep(quiet)
@@ -121,20 +131,21 @@ def measure_fleet(
         made = write(writer, SHAPE, changes, RATE, 0, random)
         time.sleep(2.0)
         after, sidecars_after = read_usage(server), fleet.usage()
-        length = max(1e-9, after.at - idle.at)
-        # What the server does by itself, and for us who ask it, goes on during the changes too.
-        base = (idle.cpu - began.cpu) / (idle.at - began.at) * length
+        # What the server does by itself goes on meanwhile.
+        alone = (idle.cpu - began.cpu) / (idle.at - began.at)
+        starts = started.cpu - before.cpu - alone * (started.at - before.at)
+        writes = after.cpu - idle.cpu - alone * (after.at - idle.at)
         return {
             "sidecars": count,
             "requests_to_start": asked,
-            "server_cpu_ms_per_start": round(1000 * (started.cpu - before.cpu) / count, 1),
+            "server_cpu_ms_per_start": round(1000 * starts / count, 1),
             "server_mib": round(after.mib, 1),
             "server_idle_percent": round(idle.load_since(began), 2),
             "requests_while_quiet": len(proxy.accepted) - asked,
             "sidecar_idle_percent": _worst([now.load_since(then) for then, now in zip(sidecars, sidecars_idle)]),
             "sidecar_mib": _worst([one.mib for one in sidecars_after]),
             "changes": len(made),
-            "server_cpu_ms_per_change": round(1000 * (after.cpu - idle.cpu - base) / len(made), 3),
+            "server_cpu_ms_per_change": round(1000 * writes / len(made), 3),
             "bytes_per_change_and_sidecar": round((fleet.received() - bytes_before) / len(made) / count),
         }
 
@@ -143,7 +154,8 @@ def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) 
     """The server is killed and started: when do they come back, and how many at once?"""
     writer.reset(SHAPE)
     port = int(plane.url.rpartition(":")[2])
-    with Proxy(port) as proxy, Fleet(pod, proxy.url, count, plane) as fleet:
+    with Proxy(port) as proxy, Fleet(pod, proxy, count, plane) as fleet:
+        fleet.wait_watching(count, LIMIT)
         time.sleep(2.0)
         asked, killed = len(proxy.accepted), time.monotonic()
         plane.kill("kube-apiserver")
@@ -152,14 +164,13 @@ def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) 
         ready, at_ready = time.monotonic(), read_usage(server_pid(plane))
         plane.wait_ready()
         fleet.wait_watching(count, LIMIT)
-        back = time.monotonic()
         spent = read_usage(server_pid(plane))
-        times = [at for at in proxy.accepted[asked:]]
+        times = list(proxy.accepted[asked:])
         later = [at for at in times if at >= ready]
         return {
             "sidecars": count,
             "outage_s": round(ready - killed, 2),
-            "all_back_s": round(back - ready, 2),
+            "all_back_s": round(max(0.0, times[-1] - ready), 2),
             "refused_per_sidecar": round((len(times) - len(later)) / count, 1),
             "requests_after": len(later),
             "busiest_100_ms": busiest(later, 0.1),

@@ -58,10 +58,10 @@ PLANS: Mapping[str, Plan] = {
         service_changes=20,
         crowds=(("none", 0), ("long-poll", 1000), ("sse", 1000)),
         crowd_changes=10,
-        fleets=(1, 8),
-        fleet_changes=50,
+        fleets=(1, 12),
+        fleet_changes=80,
         quiet=5.0,
-        recovery=8,
+        recovery=12,
     ),
     "full": Plan(
         endpoints=(Shape(10), Shape(100), Shape(1000, 10), Shape(5000, 50), Shape(20_000, 200)),
@@ -154,6 +154,14 @@ def measure(plan: Plan, parts: Sequence[str], command: str, seed: int) -> dict[s
     return describe(command, others) | {"seed": seed, **found}
 
 
+def combine(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of two runs: quiet if both were, under the commands of both, with versions and date of the newer one."""
+    commands = dict.fromkeys([*before["command"].split("; "), found["command"]])
+    busy = max(before["busy_with_other_work"], found["busy_with_other_work"], key=max)
+    quiet = before["quiet"] and found["quiet"]
+    return {**before, **found, "command": "; ".join(commands), "quiet": quiet, "busy_with_other_work": busy}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--plan", choices=sorted(PLANS), default="look")
@@ -165,8 +173,7 @@ def main() -> None:
     output = arguments.output or RESULTS / f"scale-{arguments.plan}.json"
     found = measure(PLANS[arguments.plan], arguments.only or list(PARTS), command.strip(), arguments.seed)
     if arguments.only and output.exists():
-        # The head tells of the newest run; a part of an older one keeps its own below its name.
-        found = json.loads(output.read_text()) | found
+        found = combine(json.loads(output.read_text()), found)
     output.write_text(json.dumps(found, indent=1) + os.linesep)
     print(output)
 

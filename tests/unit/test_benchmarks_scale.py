@@ -18,7 +18,7 @@ from benchmarks.crowd import LongPoll, Stream
 from benchmarks.herd import Herd, quiet_requests, spread, stampede
 from benchmarks.measures import Usage, busiest, fit_line, read_usage
 from benchmarks.pages import blackhole, cost, goals, scale
-from benchmarks.scale import PLANS
+from benchmarks.scale import PLANS, combine
 from benchmarks.sizes import Spread
 from membership.policy import BACKOFF_LIMIT
 
@@ -185,3 +185,12 @@ def test_what_was_not_run_is_said_and_what_was_is_drawn() -> None:
     assert "20,000" in made.text and "not to be quoted" in made.text and "Sidecars" not in made.text
     hole = RUN | {"bound_s": 60.0, "arms": {"client_go": {"noticed_s": None, "true_after_mending_s": 1.5, "ended": ""}}}
     assert "not in 60 s | 1.5 s" in blackhole.render({"blackhole.json": json.loads(json.dumps(hole))}).text
+
+
+def test_parts_of_two_runs_are_quiet_only_if_both_were() -> None:
+    older = RUN | {"command": "a", "fleet": 1, "endpoints": 1}
+    newer = RUN | {"command": "b", "quiet": True, "busy_with_other_work": [0.01, 0.02], "endpoints": 2}
+    found = combine(older, newer)
+    assert (found["fleet"], found["endpoints"], found["quiet"], found["command"]) == (1, 2, False, "a; b")
+    assert found["busy_with_other_work"] == [0.5, 0.4]
+    assert combine(found, newer)["command"] == "a; b"
