@@ -155,7 +155,7 @@ def measure(plan: Plan, parts: Sequence[str], command: str, seed: int) -> dict[s
 
 
 def combine(before: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of two runs: quiet if both were, under the commands of both, with versions and date of the newer one."""
+    """The parts of two runs: quiet if both were, with the commands of both, versions and date of the newer one."""
     commands = dict.fromkeys([*before["command"].split("; "), found["command"]])
     busy = max(before["busy_with_other_work"], found["busy_with_other_work"], key=max)
     quiet = before["quiet"] and found["quiet"]
