@@ -150,8 +150,11 @@ def measure_fleet(
         }
 
 
-def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) -> dict[str, Any]:
-    """The server is killed and started: when do they come back, and how many at once?"""
+def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int, away: float) -> dict[str, Any]:
+    """The server is killed and started after `away` seconds: when do they come back, and how many at once?
+
+    It listens some two seconds before it answers: who comes in that time waits for it and is not refused.
+    """
     writer.reset(SHAPE)
     port = int(plane.url.rpartition(":")[2])
     with Proxy(port) as proxy, Fleet(pod, proxy, count, plane) as fleet:
@@ -159,6 +162,7 @@ def measure_recovery(plane: ControlPlane, pod: Pod, writer: Writer, count: int) 
         time.sleep(2.0)
         asked, killed = len(proxy.accepted), time.monotonic()
         plane.kill("kube-apiserver")
+        time.sleep(away)
         plane.start_component("kube-apiserver")
         _await_port(port)
         ready, at_ready = time.monotonic(), read_usage(server_pid(plane))

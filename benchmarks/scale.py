@@ -48,6 +48,7 @@ class Plan:
     fleet_changes: int
     quiet: float
     recovery: int
+    away: float
 
 
 PLANS: Mapping[str, Plan] = {
@@ -62,6 +63,7 @@ PLANS: Mapping[str, Plan] = {
         fleet_changes=80,
         quiet=5.0,
         recovery=12,
+        away=5.0,
     ),
     "full": Plan(
         endpoints=(Shape(10), Shape(100), Shape(1000, 10), Shape(5000, 50), Shape(20_000, 200)),
@@ -74,6 +76,7 @@ PLANS: Mapping[str, Plan] = {
         fleet_changes=500,
         quiet=60.0,
         recovery=40,
+        away=30.0,
     ),
 }
 
@@ -121,7 +124,7 @@ class Scale:
             )
             for count in plan.fleets
         ]
-        recovery = _told(measure_recovery(self._plane, self._pod, self._writer, plan.recovery))
+        recovery = _told(measure_recovery(self._plane, self._pod, self._writer, plan.recovery, plan.away))
         same = [stampede(recovery["sidecars"], recovery["outage_s"], seed) for seed in range(20)]
         return {
             "measured": measured,

@@ -46,7 +46,7 @@ _HERD = """\
 #### After an outage
 
 The API server is killed and started. Measured with {sidecars} sidecars, all through a proxy that notes connections:
-out for {outage_s} s; {refused_per_sidecar} refused requests for each sidecar, then {requests_after} requests, at most
+no connections for {outage_s} s; {refused_per_sidecar} refused requests for each sidecar, then {requests_after} requests, at most
 {busiest_100_ms} in 100 ms and {busiest_second} in a second; all watched again {all_back_s} s after the server took
 connections.
 
