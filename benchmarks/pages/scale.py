@@ -45,10 +45,10 @@ is not known from two.
 _HERD = """\
 #### After an outage
 
-The API server is killed and started. Measured with {sidecars} sidecars, all through a proxy that notes connections:
-no connections for {outage_s} s; {refused_per_sidecar} refused requests for each sidecar, then {requests_after} requests, at most
-{busiest_100_ms} in 100 ms and {busiest_second} in a second; all watched again {all_back_s} s after the server took
-connections.
+The API server is killed and started. Measured with {sidecars} sidecars, all through a proxy that notes connections: the
+server took none for {outage_s} s, and each sidecar was refused {refused_per_sidecar} times; then came {requests_after}
+requests, at most {busiest_100_ms} in 100 ms and {busiest_second} in a second, the last {all_back_s} s after the first
+connection that the server took (it takes them some 2 s before it answers).
 
 **A model** beyond that: the product's own state machine for each pod, in virtual time, against a server that refuses
 for the length of the outage and then accepts at once (benchmarks/herd.py).
