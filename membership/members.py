@@ -16,12 +16,11 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 
 from membership.model import Explanation, Member
 from membership.wire import Endpoint, EndpointSlice, number
 
-_RANK = attrgetter("rank")
 FAMILIES = {"ipv4": ("IPv4",), "ipv6": ("IPv6",), "both": ("IPv4", "IPv6")}
 """Address types by the value of `family`."""
 
@@ -46,11 +45,8 @@ class Candidate:
     address: str
     member: Member | None
     reason: str = ""
-    """Why it is not in the list, whatever other slices say."""
     rank: tuple[int, int] = (0, 0)
     """Address family and number: parsed once here, for parsing 1000 addresses costs more than sorting them."""
-    identity: str = ""
-    """Of the pod: its uid, or the address of an endpoint without one; "" where there is no member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +57,6 @@ class SliceReading:
     order: int
     """The slice's resource version as a number: the higher, the more recently changed."""
     candidates: tuple[Candidate, ...]
-    present: frozenset[str]
-    """The identities in it."""
-    addresses: frozenset[str]
-    """Those of its members."""
-    listed: tuple[Candidate, ...]
-    """The candidates that are members as long as no other slice has a say, by rank."""
-    out: tuple[Candidate, ...]
-    """The others."""
-    terminating: frozenset[str]
-    count: int
-    """Of the endpoints that could be members; as many identities and addresses are there if none comes twice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,51 +91,11 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
         if candidate is None or endpoint != same:
             candidate = _read_endpoint(endpoint, slice, ports, refusal, rules)
         found.append(candidate)
-    possible = [candidate for candidate in found if candidate.member is not None]
-    return SliceReading(
-        slice,
-        order,
-        tuple(found),
-        present=frozenset([candidate.identity for candidate in possible]),
-        addresses=frozenset([candidate.address for candidate in possible]),
-        listed=tuple(sorted([candidate for candidate in possible if not candidate.reason], key=_RANK)),
-        out=tuple(candidate for candidate in found if candidate.reason),
-        terminating=frozenset(c.identity for c in possible if c.member and c.member.terminating),
-        count=len(possible),
-    )
+    return SliceReading(slice, order, tuple(found))
 
 
 def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     """The members of one Service, from all its slices."""
-    readings = tuple(readings)
-    return add_up(readings) or weigh(readings, rules)
-
-
-def add_up(readings: tuple[SliceReading, ...]) -> Decision | None:
-    """Where no slice contradicts another, as nearly always, the members of all; else None.
-
-    So that a change in one of 200 slices costs little more than that slice: 20,000 endpoints that are weighed one by
-    one are 30 ms, and these few set operations 5 (benchmarks/scale.py).
-    """
-    count = sum(reading.count for reading in readings)
-    present = frozenset[str]().union(*(reading.present for reading in readings))
-    if len(present) != count or len({reading.slice.owner_uid for reading in readings} - {""}) > 1:
-        return None  # a pod is in two slices, or has two families; or the Service was made anew
-    if len(frozenset[str]().union(*(reading.addresses for reading in readings))) != count:
-        return None
-    listed = list(chain.from_iterable([reading.listed for reading in readings]))
-    if len(readings) > 1:
-        listed.sort(key=_RANK)
-    return Decision(
-        members=tuple([candidate.member for candidate in listed if candidate.member]),
-        present=present,
-        terminating=frozenset[str]().union(*(reading.terminating for reading in readings)),
-        dropped={candidate: candidate.reason for reading in readings for candidate in reading.out},
-    )
-
-
-def weigh(readings: Iterable[SliceReading], rules: Rules) -> Decision:
-    """The same where they do: one endpoint after the other."""
     oldest_first = sorted(readings, key=lambda reading: reading.order)
     owner = _newest_owner(oldest_first)
     dropped: dict[Candidate, str] = {}
@@ -164,19 +109,19 @@ def weigh(readings: Iterable[SliceReading], rules: Rules) -> Decision:
         for candidate in reading.candidates:
             member = candidate.member
             if member is not None and member.terminating:
-                terminating.add(candidate.identity)
+                terminating.add(member.uid or member.address)
             if outdated:
                 dropped[candidate] = "its slice belongs to an earlier Service of the same name, deleted since"
             elif member is None:
                 dropped[candidate] = candidate.reason
             else:
                 # Taken out and put in again: pods and families stay in the order of their last change.
-                families = pods.pop(candidate.identity, {})
-                pods[candidate.identity] = families
+                families = pods.pop(member.uid or member.address, {})
+                pods[member.uid or member.address] = families
                 replaced = families.pop(family, None)
                 if replaced is not None:
                     dropped[replaced] = f"slice {reading.slice.metadata.name} changed later and names the same pod"
-                    moving.setdefault(candidate.identity, []).append(replaced)
+                    moving.setdefault(member.uid or member.address, []).append(replaced)
                 families[family] = candidate
     _settle_shared_addresses(pods, dropped)
     members: list[tuple[tuple[int, int], Member]] = []
@@ -243,8 +188,7 @@ def _read_endpoint(
     if parsed is None:
         return Candidate(address, None, f"{address!r} is no {slice.address_type} address")
     member = _member(endpoint, str(parsed), slice, ports, rules)
-    rank = (parsed.version, int(parsed))
-    return Candidate(member.address, member, _refuse_member(member, rules), rank, member.uid or member.address)
+    return Candidate(member.address, member, rank=(parsed.version, int(parsed)))
 
 
 def _refuse_slice(slice: EndpointSlice, rules: Rules) -> str:

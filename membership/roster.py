@@ -6,7 +6,6 @@ controller moves a pod between two slices it writes them one after the other, an
 (watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment: it has no holds.
 """
 
-from bisect import insort
 from collections.abc import Iterable
 
 from membership.members import Decision, Rules, SliceReading, decide, explain, read_slice, rank
@@ -41,12 +40,11 @@ class Roster:
             before.setdefault(reading.slice.metadata.name, []).append(reading)
         self._readings = tuple(self._read(slice, before.get(slice.metadata.name)) for slice in slices)
         was_known, self.known = self.known, bool(self._readings)
-        present = self._decision.present
         self._decision = decide(self._readings, self._rules)
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
-            self._hold(now, present)
+            self._hold(now)
         return self._compose() or was_known != self.known
 
     def release(self, now: float) -> bool:
@@ -83,29 +81,24 @@ class Roster:
         before = namesakes.pop() if namesakes else None
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
-    def _hold(self, now: float, before: frozenset[str]) -> None:
-        """`before` are the uids that the slices named until now: only what is missing of these can have vanished."""
+    def _hold(self, now: float) -> None:
         present = self._decision.present
-        vanished = before - present
-        if vanished or self._held:
-            taken = {address for member in self._decision.members for address in member.addresses}
+        taken = {address for member in self._decision.members for address in member.addresses}
 
-            def may_stay(member: Member) -> bool:
-                return member.uid not in present and taken.isdisjoint(member.addresses)
+        def may_stay(member: Member) -> bool:
+            return member.uid not in present and taken.isdisjoint(member.addresses)
 
-            self._held = {uid: (member, until) for uid, (member, until) in self._held.items() if may_stay(member)}
-            for member in [member for member in self.members if member.uid in vanished]:
-                uid = member.uid
-                if uid and uid not in self._held and uid not in self._doomed and may_stay(member):
-                    self._held[uid] = (member, now + HOLD)
+        self._held = {uid: (member, until) for uid, (member, until) in self._held.items() if may_stay(member)}
+        for member in self.members:
+            uid = member.uid
+            if uid and uid not in self._held and uid not in self._doomed and may_stay(member):
+                self._held[uid] = (member, now + HOLD)
         self._doomed = (self._doomed & present) | self._decision.terminating
 
     def _compose(self) -> bool:
         before = self.members
         self.members = self._decision.members
         if self._held:
-            members = list(self.members)
-            for member, _ in self._held.values():
-                insort(members, member, key=rank)
-            self.members = tuple(members)
+            held = (member for member, _ in self._held.values())
+            self.members = tuple(sorted((*self.members, *held), key=rank))
         return self.members != before

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membership.members import Decision, Rules, add_up, decide, explain, read_slice, weigh
+from membership.members import Decision, Rules, decide, explain, read_slice
 from membership.model import Member
 from membership.wire import Conditions, Endpoint, EndpointSlice, Port, TargetRef
 from tests.unit.slices import DRAINING, DYING, SERVING, STARTING, piece, pod
@@ -405,37 +405,6 @@ def test_the_order_in_which_slices_are_given_does_not_matter(
     assert first.members == second.members
     assert first.present == second.present
     assert sorted(first.dropped.values()) == sorted(second.dropped.values())
-
-
-@settings(max_examples=300, deadline=None)
-@given(slices=some_slices(), rules=ANY_RULES)
-def test_adding_up_is_weighing_where_no_slice_contradicts_another(slices: list[EndpointSlice], rules: Rules) -> None:
-    readings = tuple(read_slice(slice, rules) for slice in slices)
-    added, weighed = add_up(readings), weigh(readings, rules)
-    if added is None:
-        assert len(readings) > 0
-        return
-    assert added.members == weighed.members
-    assert added.terminating == weighed.terminating
-    assert added.present == weighed.present - {""}
-    assert dict(added.dropped) == dict(weighed.dropped)
-
-
-@pytest.mark.parametrize(
-    ("slices", "adds_up"),
-    [
-        ([piece(pod("10.0.0.1", "a"), rv=1), piece(pod("10.0.0.2", "b"), rv=2)], True),
-        ([piece(pod("10.0.0.1", "a"), pod("10.0.0.2", "b", DYING))], True),
-        ([], True),
-        ([piece(pod("10.0.0.1", "a"), rv=1), piece(pod("10.0.0.2", "a"), rv=2)], False),
-        ([piece(pod("10.0.0.1", "a"), rv=1), piece(pod("10.0.0.1", "b"), rv=2)], False),
-        ([piece(pod("10.0.0.1", "a"), pod("10.0.0.1", "b"))], False),
-        ([piece(pod("10.0.0.1", "a"), rv=1, owner="x"), piece(pod("10.0.0.2", "b"), rv=2, owner="y")], False),
-    ],
-    ids=["two slices", "one leaves", "none", "a pod in two", "an address in two", "an address twice", "two owners"],
-)
-def test_slices_are_added_up_only_where_that_is_all_there_is_to_it(slices: list[EndpointSlice], adds_up: bool) -> None:
-    assert (add_up(tuple(read_slice(slice, DEFAULT) for slice in slices)) is not None) == adds_up
 
 
 @settings(max_examples=120, deadline=None)
