@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -13,11 +13,13 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from membership.model import Snapshot
+from membership.peer import AGE, ASKED_BY
 from membership.quantity import parse_duration
 from membership.render import SERVED, render_served
 from membership.session import Membership
 from sidecar.publishers.connections import Connection, Reply
 from sidecar.publishers.http import Newest
+from sidecar.web.headers import HEADERS
 from sidecar.web.problems import Problem, render_problem
 
 WAIT_DEFAULT, WAIT_LIMIT = 300.0, 600.0
@@ -41,18 +43,10 @@ class _Question:
 class Members:
     """Answers `/members` and `/members/stream`. `published` is told how long a list took to its waiting reader."""
 
-    def __init__(
-        self,
-        membership: Membership,
-        newest: Newest,
-        published: Callable[[str, float], None],
-        headers: Sequence[tuple[bytes, bytes]],
-    ) -> None:
-        """`headers` are those that every answer is given on its way out, for the answers that take a shorter one."""
+    def __init__(self, membership: Membership, newest: Newest, published: Callable[[str, float], None]) -> None:
         self._membership = membership
         self._newest = newest
         self._published = published
-        self._headers = tuple(headers)
         self._replies: dict[tuple[int, str, str | None], Reply] = {}
         self._cached_generation = 0
         self._cache: dict[tuple[str, str | None], bytes] = {}
@@ -83,9 +77,10 @@ class Members:
             problem = self._membership.problem
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
         etag = self._etag(snapshot, question)
+        headers = {AGE: f"{snapshot.age_seconds:.3f}"} if _is_peer(request) and snapshot.age_seconds < math.inf else {}
         if _matches(request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers={**name_list(snapshot), "ETag": etag})
-        return self._render(snapshot, question)
+            return Response(status_code=304, headers={**name_list(snapshot), "ETag": etag, **headers})
+        return self._render(snapshot, question, headers)
 
     async def _wait(self, question: _Question, request: Request) -> bool:
         """Until there is news, the wait ends or the client has gone; whether it was answered by then.
@@ -105,7 +100,7 @@ class Members:
         if generation > seen:
             return False
         connection: Connection = request.scope["state"]["connection"]
-        plain = request.method == "GET" and "if-none-match" not in request.headers
+        plain = request.method == "GET" and "if-none-match" not in request.headers and not _is_peer(request)
         loop = asyncio.get_running_loop()
         over: asyncio.Future[bool] = loop.create_future()
 
@@ -140,13 +135,13 @@ class Members:
         snapshot = self._membership.current()
         key = (snapshot.generation, question.format, question.service)
         if key not in self._replies:
-            response = self._render(snapshot, question)
-            response.raw_headers.extend(self._headers)
+            response = self._render(snapshot, question, {})
+            response.raw_headers.extend(HEADERS)
             self._replies[key] = Reply.make(response)
         return self._replies[key]
 
-    def _render(self, snapshot: Snapshot, question: _Question) -> Response:
-        headers = {**name_list(snapshot), "ETag": self._etag(snapshot, question)}
+    def _render(self, snapshot: Snapshot, question: _Question, more: Mapping[str, str]) -> Response:
+        headers = {**name_list(snapshot), "ETag": self._etag(snapshot, question), **more}
         media_type = CONTENT_TYPES.get(question.format, "text/plain; charset=utf-8")
         return Response(self._body(snapshot, question), headers=headers, media_type=media_type)
 
@@ -254,6 +249,11 @@ class _Answered(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Nothing."""
+
+
+def _is_peer(request: Request) -> bool:
+    """Another sidecar, which wants the list's age with every answer."""
+    return ASKED_BY in request.headers
 
 
 def _filter(snapshot: Snapshot, service: str | None) -> Snapshot:
