@@ -7,7 +7,7 @@ CHECKED := tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_d
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo run check format test simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
-	bench-full bench-check bench-faults clean
+	bench-full bench-check bench-faults man clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -39,8 +39,9 @@ simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replay
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \
 		$(if $(MUTATIONS),--mutations) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
-test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them; 2 minutes, root
-	scripts/require unshare:util-linux ip:iproute2
+test-deploy: venv controlplane  ## the image's files as uid 10001, the manifests, pods played by them, monitoring; 3 minutes, root
+	scripts/require unshare:util-linux ip:iproute2 prometheus:prometheus promtool:prometheus \
+		java:openjdk-17-jdk-headless mvn:maven
 	$(BIN)/pytest -q tests/deploy
 
 image-root: venv  ## what the Dockerfile puts on its base, in build/image-root
@@ -78,6 +79,9 @@ bench-check: venv controlplane  ## has it become slower? ratios of a short run a
 
 bench-faults: venv  ## this and other clients through the same faults: docs/faults.md; 10 minutes
 	$(BIN)/python -m benchmarks.faults
+
+man: venv  ## man pages in build/man: man -l build/man/membership.1
+	$(BIN)/python -m docs.make_man
 
 clean:  ## remove the virtual environment and caches of this folder
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .hypothesis

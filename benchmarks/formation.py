@@ -53,6 +53,8 @@ class Scene:
     stage: Stage
     pods: list[ServerPod]
     began: float
+    released: bool = False
+    """Servers were started, or are about to be."""
 
     def launch(self, number: int) -> None:
         """What the node does with one pod: the sidecar where there is one, and the server behind its gate."""
@@ -63,6 +65,7 @@ class Scene:
 
     def release(self, timeout: float = START_LIMIT) -> None:
         """Start the servers of pods whose gate is open; nothing where there is no gate."""
+        self.released = True
         if self.arm.ours:
             for pod in self.pods:
                 pod.run(timeout)
@@ -125,7 +128,7 @@ def form_without_rights(scene: Scene) -> None:
 
 def judge(scene: Scene) -> dict[str, Any]:
     """One cluster, split, held back or did not start, and the seconds from the first start."""
-    if scene.arm.ours and not any(pod.log() for pod in scene.pods):
+    if scene.arm.ours and not scene.released:
         return _watch_gates(scene)
     settled_at: float | None = None
     while True:

@@ -1,6 +1,7 @@
 """What a follower keeps of one namespace: the members of its Services, or what these Services say of themselves."""
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Protocol
 
 from membership.members import Rules
@@ -46,7 +47,7 @@ class MemberBook:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return tuple(member for roster in self._rosters.values() for member in roster.members)
+        return tuple(chain.from_iterable(roster.members for roster in self._rosters.values()))
 
     @property
     def found(self) -> tuple[str, ...]:

@@ -15,11 +15,14 @@ from typing import Any
 import click
 import msgspec
 
+from membership.completion import completion_command
+from membership.console import PROGRAM, Progress, is_terminal, painter, put, say, write_document
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
+from membership.history_command import history_command
 from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
@@ -27,19 +30,26 @@ from membership.outputs import STDOUT, Output, Request, make_output, needs_servi
 from membership.render import FORMATS, SERVED, Setup, render_served
 from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
+from membership.render.table import explanations_table, members_table
 from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
 from membership.settings import EPILOG, SETTINGS, Settings, environment, read, read_product
+from membership.top import show_top
 from membership.static import Name, find_own, list_names, parse_names
 from membership.verification import CONFIRM, Verification, VerifyRules
 from membership.verify import Verdict, confirmed
 
-PROGRAM = "membership"
 PROGRESS_INTERVAL = 5.0
 """Seconds between lines of progress while nothing changes."""
 
 TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
-FORMAT = Setting("format", f"One of {', '.join(SERVED)}.", "lines", metavar="FORMAT", choices=SERVED)
+FORMAT = Setting(
+    "format",
+    f"One of table, {', '.join(SERVED)}, yaml. Default: table on a terminal, else lines.",
+    metavar="FORMAT",
+    choices=("table", *SERVED, "yaml"),
+    also=("output",),
+)
 NAMES = Setting(
     "names",
     "Instead of --services: the members' host names, separated by commas, each with :PORT where that is not --port. "
@@ -59,7 +69,9 @@ OUT = Setting(
     metavar="FORMAT:[SOURCE:]TARGET",
     many=True,
 )
-REPORT_FORMAT = Setting("format", "text or json.", "text", metavar="FORMAT", choices=("text", "json"))
+REPORT_FORMAT = Setting(
+    "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
+)
 
 
 class Exit(IntEnum):
@@ -102,7 +114,7 @@ def _subcommand(
             reader.refuse(unknown)
             reader.duration("timeout")
             for setting in extra:
-                if setting.choices:
+                if setting.choices and reader.text(setting.flag) is not None:
                     reader.word(setting.flag)
             names = _read_names(reader) if NAMES in extra else None
             profile = read_product(reader)
@@ -135,26 +147,51 @@ def _subcommand(
 
 @_subcommand("list", FORMAT)
 def list_members(reader: Reader, settings: Settings) -> int:
-    """Print the members."""
-    format = reader.word("format")
+    """Print the members.
+
+    \b
+    Examples:
+      membership list --services wso2/is
+      membership list --services is --namespace wso2 --output json
+    """
     with _membership(settings) as membership:
         snapshot = _first_list(membership, reader)
         _say_unknown(snapshot)
-        _print(render_served(format, snapshot))
+        _print_list(reader, snapshot)
+    return Exit.DONE
+
+
+@_subcommand("top")
+def top(reader: Reader, settings: Settings) -> int:
+    """Show the members and the last changes, live, until interrupted.
+
+    \b
+    Example:
+      membership top --services wso2/is
+    """
+    if not is_terminal():
+        raise SettingsError(["top draws on a terminal, and stdout is none: membership watch prints lines"])
+    with _membership(settings) as membership:
+        show_top(membership, _first_list(membership, reader), painter(environment()))
     return Exit.DONE
 
 
 @_subcommand("watch")
 def watch(reader: Reader, settings: Settings) -> int:
-    """Print a line for the first list and for each change, until interrupted."""
+    """Print a line for the first list and for each change, until interrupted.
+
+    \b
+    Example:
+      membership watch --services wso2/is
+    """
     with _membership(settings) as membership:
         before = _first_list(membership, reader)
         _say_unknown(before)
-        _print(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
+        put(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
         for snapshot in membership.changes():
             if snapshot.generation == before.generation:
                 continue
-            _print(_describe_change(before, snapshot).encode())
+            put(_describe_change(before, snapshot).encode())
             before = snapshot
     return Exit.DONE
 
@@ -164,18 +201,21 @@ def wait(reader: Reader, settings: Settings) -> int:
     """Wait until the formation gate opens, then print the members; progress goes to stderr.
 
     Ends with 3 when the time is up, with --on-timeout start only where there is no list at all.
+
+    \b
+    Example, in an init container:
+      membership wait --services wso2/is --expect 3 --gate-timeout 5m
     """
-    format = reader.word("format")
     gate = Gate(settings.gate, time.monotonic())
     with _membership(settings) as membership:
         state = _await_gate(gate, membership)
         snapshot = membership.current()
         if not state.open:
             problem = membership.problem
-            _say(f"{state.reason}{f'; {problem}' if problem else ''}")
+            say(f"{state.reason}{f'; {problem}' if problem else ''}")
             return Exit.TIMED_OUT
-        _say(f"warning: {state.reason}" if state.timed_out else state.reason)
-        _print(render_served(format, snapshot))
+        say(f"warning: {state.reason}" if state.timed_out else state.reason)
+        _print_list(reader, snapshot)
     return Exit.DONE
 
 
@@ -205,6 +245,11 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
     FORMAT is one of json, lines, csv, prometheus-sd, hazelcast-xml, deployment-toml, axis2-xml, template, haproxy,
     hiera; or product, the one of --product. deployment-toml and axis2-xml patch SOURCE, for template it is the Jinja2
     template.
+
+    \b
+    Examples:
+      membership render hazelcast-xml --services wso2/is -o /config/hazelcast.xml
+      membership render deployment-toml base.toml --services wso2/is --self-ip "$NODE_IP"
     """
     names = reader.parse("names", parse_names, None)
     if names is not None and needs_services((output,)):
@@ -219,13 +264,13 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
     else:
         snapshot, setup = _list_names(names, reader.text("self-name"), settings.setup)
         if setup.self_ip is None and FORMATS[output.format].names_self:
-            _say("warning: the own name is not written, for --self-name is none of --names: members may not merge")
+            say("warning: the own name is not written, for --self-name is none of --names: members may not merge")
     content = output.render(snapshot, setup)
     if content is None:
-        _say("nothing to write: the list has no address, and an empty one would make members start alone")
+        say("nothing to write: the list has no address, and an empty one would make members start alone")
         return Exit.TIMED_OUT
     if output.target == STDOUT:
-        _print(content)
+        put(content)
     else:
         FileWriter(output.target, None).write(content)
     return Exit.DONE
@@ -233,16 +278,24 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
 
 @_subcommand("explain", REPORT_FORMAT)
 def explain(reader: Reader, settings: Settings) -> int:
-    """Print every address of every slice, in the list or not, and why."""
+    """Print every address of every slice, in the list or not, and why.
+
+    \b
+    Example:
+      membership explain --services wso2/is
+    """
     format = reader.word("format")
     with _membership(settings) as membership:
         snapshot = _first_list(membership, reader)
         entries = membership.explain()
-        if format == "json":
+        if format != "text":
             content = {"unknown_services": snapshot.unknown_services, "addresses": [asdict(entry) for entry in entries]}
-            _print(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+            put(write_document(format, msgspec.json.encode(content)))
+        elif is_terminal():
+            _say_unknown(snapshot)
+            put(explanations_table(entries, painter(environment())).encode())
         else:
-            _print(explain_text(snapshot.unknown_services, entries).encode())
+            put(explain_text(snapshot.unknown_services, entries).encode())
     return Exit.DONE
 
 
@@ -251,13 +304,17 @@ def check(reader: Reader, settings: Settings) -> int:
     """Check server, TLS, token and permissions; print the Role and RoleBinding that are missing.
 
     Findings are comments, so that the output can be given to kubectl apply -f - as it is.
+
+    \b
+    Example:
+      membership check --services wso2/is | kubectl apply -f -
     """
     deadline = time.monotonic() + reader.duration("timeout")
     formats = {text.partition(":")[0] for text in reader.texts("out")}
     definitions = any(name in FORMATS and FORMATS[name].takes_services for name in formats)
     source = settings.options.source
     report = check_access(settings.server, settings.services, source, deadline, definitions=definitions)
-    _print(report.text.encode())
+    put(report.text.encode())
     return Exit.DONE if report.ok else Exit.REFUSED
 
 
@@ -269,12 +326,16 @@ def profiles(**given: Any) -> int:
     format = reader.word("format")
     if reader.problems:
         raise SettingsError(reader.problems)
-    content = profiles_json() if format == "json" else profiles_text()
-    _print(content.encode())
+    if format == "text":
+        put(profiles_text().encode())
+    else:
+        put(write_document(format, profiles_json().encode()))
     return Exit.DONE
 
 
 command.add_command(import_hiera_command)
+command.add_command(history_command)
+command.add_command(completion_command)
 
 
 @_subcommand("verify", REPORT_FORMAT)
@@ -283,11 +344,17 @@ def verify(reader: Reader, settings: Settings) -> int:
 
     Asks by REST on the member port; members with REST off by the Hazelcast client, where it is installed,
     --cluster-name is given and --hazelcast-version is 4 or newer. Ends with 3 where nothing is sure at --timeout.
+
+    \b
+    Example:
+      membership verify --services wso2/is --cluster-name wso2.carbon.domain
     """
     format = reader.word("format")
     verdict = _await_verdict(reader, settings)
-    fields = msgspec.json.format(msgspec.json.encode(verdict_fields(verdict)), indent=2) + b"\n"
-    _print(fields if format == "json" else verdict_text(verdict).encode())
+    if format == "text":
+        put(verdict_text(verdict).encode())
+    else:
+        put(write_document(format, msgspec.json.encode(verdict_fields(verdict))))
     if verdict.differs:
         return Exit.DIFFERENCE
     return Exit.DONE if verdict.verdict == "agreed" else Exit.TIMED_OUT
@@ -298,23 +365,23 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         return int(command.main(args=arguments, prog_name=PROGRAM, standalone_mode=False) or 0)
     except SettingsError as error:
-        _say("wrong settings:", *(f"  {problem}" for problem in error.problems))
+        say("wrong settings:", *(f"  {problem}" for problem in error.problems))
         return Exit.SETTINGS
     except click.ClickException as error:  # a flag without its value, an unknown subcommand: what click itself finds
         error.show()
         return Exit.SETTINGS
     except (Forbidden, Unauthorized) as error:
-        _say(str(error), f"{PROGRAM} check says what is missing.")
+        say(str(error), f"{PROGRAM} check says what is missing.")
         return Exit.REFUSED
     except MembershipTimeout as error:
-        _say(str(error))
+        say(str(error))
         silent = error.cause is None or isinstance(error.cause, Unreachable)
         return Exit.UNREACHABLE if silent else Exit.TIMED_OUT
     except Unreachable as error:
-        _say(str(error))
+        say(str(error))
         return Exit.UNREACHABLE
     except PublishError as error:
-        _say(str(error))
+        say(str(error))
         return Exit.SETTINGS
     except (click.Abort, KeyboardInterrupt):
         return Exit.DONE
@@ -342,7 +409,7 @@ def _check_names(names: Sequence[Name], setup: Setup) -> list[str]:
 def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[Snapshot, Setup]:
     """The list of these names, and a setup in which the own name stands for the own address."""
     if len(names) == 1:
-        _say("warning: one name alone: of a name with several addresses Hazelcast takes one, so name each member")
+        say("warning: one name alone: of a name with several addresses Hazelcast takes one, so name each member")
     found = None if own is None else find_own(names, own)
     snapshot = list_names(names, setup.port if isinstance(setup.port, int) else None)
     port = setup.port if found is None or found.port is None else found.port
@@ -354,7 +421,19 @@ def _membership(settings: Settings) -> Membership:
 
 
 def _first_list(membership: Membership, reader: Reader) -> Snapshot:
-    return membership.wait(0, reader.duration("timeout"), refusal_is_final=True)
+    timeout = reader.duration("timeout")
+    with Progress("waiting for the API server's first list", timeout):
+        return membership.wait(0, timeout, refusal_is_final=True)
+
+
+def _print_list(reader: Reader, snapshot: Snapshot) -> None:
+    format = reader.text("format") or ("table" if is_terminal() else "lines")
+    if format == "table":
+        put(members_table(snapshot, painter(environment())).encode())
+    elif format == "yaml":
+        put(write_document("yaml", render_served("json", snapshot)))
+    else:
+        put(render_served(format, snapshot))
 
 
 def _await_gate(gate: Gate, membership: Membership) -> GateState:
@@ -369,7 +448,7 @@ def _await_gate(gate: Gate, membership: Membership) -> GateState:
         problem = membership.problem
         if state.reason != said or now - said_at >= PROGRESS_INTERVAL:
             said, said_at = state.reason, now
-            _say(f"waiting: {state.reason}; {state.seconds_left:.0f} s left{f'; {problem}' if problem else ''}")
+            say(f"waiting: {state.reason}; {state.seconds_left:.0f} s left{f'; {problem}' if problem else ''}")
         due = min(gate.next_change(now) or math.inf, now + PROGRESS_INTERVAL)
         membership.wait_newer(snapshot.generation, max(0.0, due - now))
 
@@ -410,7 +489,7 @@ def _describe_change(before: Snapshot, after: Snapshot) -> str:
 
 def _say_unknown(snapshot: Snapshot) -> None:
     for name in snapshot.unknown_services:
-        _say(f"warning: the API server has no slices of {name}")
+        say(f"warning: the API server has no slices of {name}")
 
 
 def _log(settings: Settings) -> None:
@@ -418,14 +497,4 @@ def _log(settings: Settings) -> None:
     level = "WARNING" if settings.log_level == "info" else settings.log_level.upper()
     logging.basicConfig(stream=sys.stderr, level=level, format=f"{PROGRAM}: %(message)s")
     for warning in settings.warnings:
-        _say(f"warning: {warning}")
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
-
-
-def _print(content: bytes) -> None:
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+        say(f"warning: {warning}")

@@ -4,11 +4,13 @@ Wrong ones are collected, so that a user sees all of them at once and not one pe
 in `membership/settings.py` and `sidecar/settings.py`.
 """
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from membership.errors import SettingsError
 from membership.quantity import is_boolean, parse_duration
@@ -16,6 +18,9 @@ from membership.quantity import is_boolean, parse_duration
 T = TypeVar("T")
 Word = TypeVar("Word", bound=str)
 Environ = Mapping[str, str]
+
+_LINKS = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$")
+_LINKED = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 
 SWITCH = "[BOOLEAN]"
 """Metavar of the settings that need no value."""
@@ -36,6 +41,8 @@ class Setting:
     """The words it may be; () for anything."""
     many: bool = False
     """May be given several times; in the variable, separated by white space."""
+    also: tuple[str, ...] = ()
+    """Other flags that say the same."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -100,9 +107,19 @@ class Reader:
         if given is not None:
             return str(given), f"--{flag}"
         for name in setting.variables:
-            if self._environ.get(name):  # an empty variable is an unset one, as manifests often leave them
-                return self._environ[name], f"--{flag} (from {name})"
+            value = self._environ.get(name)  # an empty variable is an unset one, as manifests often leave them
+            if value and not is_service_link(name, value):
+                return value, f"--{flag} (from {name})"
         return self.defaults.get(flag, setting.default), f"--{flag}"
+
+
+def is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes has put the variable into the container because of a Service of the namespace.
+
+    For a Service "membership" there is MEMBERSHIP_PORT=tcp://10.96.0.7:4080, and a dozen more:
+    https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+    """
+    return bool(_LINKS.search(name) or _LINKED.fullmatch(value))
 
 
 class SettingsCommand(click.Command):
@@ -139,6 +156,9 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
             default = f"  [default: {setting.default}]" if setting.default else ""
             command = click.option(
                 f"--{setting.flag}",
+                *(f"--{name}" for name in setting.also),
+                setting.flag.replace("-", "_"),
+                shell_complete=_complete(setting),
                 metavar=SWITCH if setting.switch else setting.metavar,
                 multiple=setting.many,
                 help=f"{setting.help}  [env: {', '.join(setting.variables)}]{default}",
@@ -146,6 +166,19 @@ def with_settings(table: Sequence[Setting]) -> Callable[[Callable[..., Any]], Ca
         return command
 
     return decorate
+
+
+def _complete(setting: Setting) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
+    """For shells: the words of a choice, files, or nothing."""
+    kind = {"FILE": "file", "FOLDER": "dir"}.get(setting.metavar)
+    words = ("true", "false") if setting.switch else setting.choices
+
+    def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if kind:
+            return [CompletionItem(incomplete, type=kind)]
+        return [CompletionItem(word) for word in words if word.startswith(incomplete)]
+
+    return complete
 
 
 def choice(*values: Word) -> Callable[[str], Word]:

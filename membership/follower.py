@@ -14,7 +14,7 @@ from membership.pace import Leave, Pace
 from membership.policy import SHORT_STREAM, Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.transport import Interrupt
-from membership.wire import Listing
+from membership.wire import Listing, Seen
 
 log = logging.getLogger("membership")
 
@@ -66,6 +66,7 @@ class Follower:
         self._reflector = Reflector(book.store, policy, random, shared.clock())
         self._shared = shared
         self._stream: Stream | None = None
+        self._seen = Seen()
         self._reported = ""  # the state last logged
         self._trouble = ("", 0.0, 0)  # the problem last logged, when, and how often it came since
         self._well_since: float | None = None  # None while there is a problem
@@ -136,7 +137,12 @@ class Follower:
         try:
             with self._ending(leave):
                 listing = shared.server.list(
-                    action.resource, self.namespace, self._book.services, action.resource_version, shared.interrupt
+                    action.resource,
+                    self.namespace,
+                    self._book.services,
+                    action.resource_version,
+                    shared.interrupt,
+                    self._seen,
                 )
         except ApiError as error:
             self._fail(error)
@@ -160,6 +166,7 @@ class Follower:
                     action.timeout_seconds,
                     action.answer_timeout,
                     shared.interrupt,
+                    self._seen,
                 )
                 accepted_at = shared.clock()  # before any wait for the lock: the age must never understate
         except ApiError as error:
@@ -185,14 +192,14 @@ class Follower:
             stream.close()
 
     def _read(self, stream: Stream, silence: float) -> None:
-        """Until the stream is over, one batch of lines after the other."""
+        """Until the stream is over, one batch of frames after the other."""
         shared = self._shared
         while True:
             proved_at = self._reflector.proved_at or 0.0
             try:
-                lines = stream.read(proved_at + silence)
+                frames = stream.read(proved_at + silence)
                 read_at = shared.clock()
-                events = [stream.decode(line) for line in lines or ()]
+                events = [stream.decode(frame) for frame in frames or ()]
             except Silent:
                 self._end(Cause.QUIET)
                 return
@@ -209,7 +216,7 @@ class Follower:
                     break  # a verification replaced what this stream would go on from
                 touched = frozenset[str]().union(*(self._reflector.received(event, read_at) for event in events))
                 self._update(touched, read_at, listed=self._reflector.whole_truth)
-            if lines is None:
+            if frames is None:
                 self._end(Cause.ENDED)
                 return
         self._end(Cause.RESTORED)
@@ -225,7 +232,8 @@ class Follower:
         sent_at = shared.clock()
         try:
             with self._ending(leave):
-                listing = shared.server.list(asked.resource, self.namespace, self._book.services, "", shared.interrupt)
+                services, interrupt = self._book.services, shared.interrupt
+                listing = shared.server.list(asked.resource, self.namespace, services, "", interrupt, self._seen)
         except ApiError as error:
             with shared.lock:
                 self._reflector.verification_failed(error, shared.clock())

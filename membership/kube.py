@@ -8,22 +8,40 @@ import json
 import threading
 import time
 from base64 import b64encode
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from membership.errors import ApiError, BadAnswer, Unreachable
 from membership.names import EVERY
-from membership.transport import LIMIT, Address, Exchange, Interrupt, Tls
-from membership.wire import SERVICE_NAME_LABEL, Event, Listing, Resource, decode_event, decode_list, decode_status
+from membership.secrets import Secrets
+from membership.transport import Address, Exchange, Interrupt, Tls
+from membership.wire import (
+    LISTS,
+    SERVICE_NAME_LABEL,
+    WATCHES,
+    Codec,
+    Event,
+    Listing,
+    Protobuf,
+    Resource,
+    Seen,
+    codec_of,
+    decode_event,
+    decode_list,
+    decode_status,
+)
 
 ANSWER_TIMEOUT = 30.0
 """Seconds for a whole answer; the API server gives up on its own after 60 s."""
+JSON = "application/json"
+NOT_ACCEPTABLE = 406
+DISTRUST = 600.0
+"""Seconds without protobuf after an answer in it that could not be read: a server of another mind, or a bug of ours."""
 WATCH_GRACE = 10.0
 """A watch that outlives its own timeoutSeconds by this many seconds is held open by something in between."""
 
@@ -51,30 +69,6 @@ class Credentials:
         return self.refresh() if self.refresh else None
 
 
-class Secrets:
-    """What we proved ourselves with of late, kept out of every text: a server may echo it in an error."""
-
-    SHORTEST = 8
-    """Characters; shorter words of a header are words like Bearer."""
-
-    def __init__(self) -> None:
-        self._words: deque[str] = deque(maxlen=8)
-
-    def note(self, header: str) -> None:
-        """Remember the words of a header that was sent."""
-        self._words.extend(word for word in header.split() if len(word) >= self.SHORTEST and word not in self._words)
-
-    def redact(self, text: str) -> str:
-        """`text` without them, also where one is cut off."""
-        for word in list(self._words):
-            at = 0
-            while (at := text.find(word[: self.SHORTEST], at)) >= 0:
-                size = len(commonprefix((text[at:], word)))
-                text = f"{text[:at]}[secret]{text[at + size:]}"
-                at += len("[secret]")
-        return text
-
-
 class RequestCount:
     """Requests by HTTP status; "error" for those that got no answer. Safe to use from several threads."""
 
@@ -91,6 +85,34 @@ class RequestCount:
             return dict(self._by_code)
 
 
+class Trust:
+    """Whether to ask for protobuf: not for `DISTRUST` seconds after an answer in it that could not be read.
+
+    What keeps a list from being read would else keep it from being read for ever. Safe to use from several threads.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    @property
+    def given(self) -> bool:
+        return time.monotonic() >= self._until
+
+    @contextmanager
+    def judge(self, codec: Codec) -> Iterator[None]:
+        """Around the reading of an answer."""
+        try:
+            yield
+        except BadAnswer:
+            if isinstance(codec, Protobuf):
+                self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """From now on, for `DISTRUST` seconds."""
+        self._until = time.monotonic() + DISTRUST
+
+
 @dataclass(frozen=True, slots=True)
 class ApiServer:
     """An API server and who we are to it; safe to use from several threads. Made by `membership.connect`."""
@@ -104,18 +126,33 @@ class ApiServer:
     """The namespace of Services that name none."""
     origin: str = "given"
     """Where `url` was found: given, in-cluster or kubeconfig."""
+    protobuf: bool = True
+    """Ask for protobuf, and take JSON as well; False asks for JSON only."""
+    trust: Trust = field(default_factory=Trust, compare=False, repr=False)
     requests: RequestCount = field(default_factory=RequestCount, compare=False, repr=False)
     secrets: Secrets = field(default_factory=Secrets, compare=False, repr=False)
 
     def list(
-        self, resource: Resource, namespace: str, services: Sequence[str], version: str, interrupt: Interrupt
+        self,
+        resource: Resource,
+        namespace: str,
+        services: Sequence[str],
+        version: str,
+        interrupt: Interrupt,
+        seen: Seen,
     ) -> Listing:
-        """All slices (or Endpoints) of the Services; `version` as in the API: "" for the most recent."""
+        """All slices (or Endpoints) of the Services; `version` as in the API: "" for the most recent.
+
+        `seen`: the endpoints of the namespace's last answers, and now of this one.
+        """
         path = _path(resource, namespace)
         query = {**_selector(resource, services), **({"resourceVersion": version} if version else {})}
         with self._naming(f"list {resource.qualified} in namespace {namespace}"):
             deadline = time.monotonic() + ANSWER_TIMEOUT
-            return decode_list(self._whole("GET", path, query, None, deadline, interrupt), resource)
+            content_type, body = self._whole("GET", path, query, None, deadline, interrupt, self._accept(LISTS))
+            codec = codec_of(content_type, seen)
+            with self.trust.judge(codec):
+                return decode_list(codec, body, resource)
 
     def watch(
         self,
@@ -126,6 +163,7 @@ class ApiServer:
         timeout_seconds: int,
         answer_timeout: float,
         interrupt: Interrupt,
+        seen: Seen,
     ) -> "Stream":
         """The changes since `version`; returns when the server has accepted the watch, within `answer_timeout` s."""
         query = {
@@ -138,9 +176,11 @@ class ApiServer:
         request = f"watch {resource.qualified} in namespace {namespace}"
         with self._naming(request):
             deadline = time.monotonic() + answer_timeout
-            exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt)
+            accept = self._accept(WATCHES)
+            exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt, accept)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
-        return Stream(exchange, resource, expiry, lambda: self._naming(request))
+        codec = codec_of(exchange.response.getheader("Content-Type"), seen)
+        return Stream(exchange, resource, codec, expiry, lambda: self._reading(request, codec))
 
     def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
         """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
@@ -188,9 +228,14 @@ class ApiServer:
             error.args = (error.message,)
             raise
 
+    @contextmanager
+    def _reading(self, request: str, codec: Codec) -> Iterator[None]:
+        with self._naming(request), self.trust.judge(codec):
+            yield
+
     def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
-        whole = self._whole(method, path, {}, encoded, deadline, Interrupt())
+        _, whole = self._whole(method, path, {}, encoded, deadline, Interrupt(), JSON)
         try:
             answer = json.loads(whole)
         except ValueError as error:
@@ -199,17 +244,35 @@ class ApiServer:
             raise BadAnswer(f"not a JSON object: {whole[:200]!r}")
         return answer
 
+    def _accept(self, both: str) -> str:
+        return both if self.protobuf and self.trust.given else JSON
+
     def _whole(
-        self, method: str, path: str, query: dict[str, str], body: bytes | None, deadline: float, interrupt: Interrupt
-    ) -> bytes:
-        exchange = self._send(method, path, query, body, deadline, interrupt)
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: bytes | None,
+        deadline: float,
+        interrupt: Interrupt,
+        accept: str,
+    ) -> tuple[str | None, bytes]:
+        """Content-Type and body."""
+        exchange = self._send(method, path, query, body, deadline, interrupt, accept)
         try:
-            return exchange.read_all(deadline)
+            return exchange.response.getheader("Content-Type"), exchange.read_all(deadline)
         finally:
             exchange.close()
 
     def _send(
-        self, method: str, path: str, query: dict[str, str], body: bytes | None, deadline: float, interrupt: Interrupt
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: bytes | None,
+        deadline: float,
+        interrupt: Interrupt,
+        accept: str,
     ) -> Exchange:
         """An exchange whose answer is a 200; any other answer is raised as the error it stands for."""
         url = urlsplit(self.url)
@@ -219,9 +282,11 @@ class ApiServer:
         target = url.path.rstrip("/") + path + ("?" + urlencode(query) if query else "")
         code = "error"
         try:
-            exchange.request(method, target, self._headers(body), body, deadline)
+            exchange.request(method, target, self._headers(body, accept), body, deadline)
             status = exchange.response.status
             code = str(status)
+            if status == NOT_ACCEPTABLE and accept != JSON:  # though JSON is asked for as well
+                self.trust.withdraw()
             if not 200 <= status < 300:
                 raise _refusal(exchange, status, deadline)
             encoding = exchange.response.getheader("Content-Encoding") or "identity"
@@ -234,11 +299,11 @@ class ApiServer:
             self.requests.add(code)
         return exchange
 
-    def _headers(self, body: bytes | None) -> dict[str, str]:
+    def _headers(self, body: bytes | None, accept: str) -> dict[str, str]:
         # identity: a compressed stream would hold events back until a block is full (watch.md F25)
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "kubernetes-membership"}
+        headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "kubernetes-membership"}
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = JSON
         try:
             authorization = self.credentials.header()
         except OSError as error:
@@ -253,44 +318,36 @@ class ApiServer:
 class Stream:
     """An accepted watch. Read it from one thread; `cut` it from any."""
 
-    def __init__(self, exchange: Exchange, resource: Resource, expiry: float, naming: "Callable[[], Any]") -> None:
+    def __init__(
+        self, exchange: Exchange, resource: Resource, codec: Codec, expiry: float, reading: "Callable[[], Any]"
+    ) -> None:
         self._exchange = exchange
         self._resource = resource
         self._expiry = expiry
-        self._naming = naming
-        self._tail: list[bytes] = []
-        self._tail_size = 0
+        self._reading = reading
+        self._codec = codec
+        self._framing = codec.framing()
         self.chunked = exchange.streams
         """False where something in between may hold events back until the stream ends (watch.md F7)."""
 
     def read(self, deadline: float) -> list[bytes] | None:
-        """The next complete lines, as soon as their bytes are there; None at the clean end of the stream.
+        """The next complete frames, as soon as their bytes are there; None at the clean end of the stream.
 
-        A line that the end cuts off is dropped: the server sends it again to the next watch. Raises Silent when
-        `deadline` (monotonic seconds) passes, Unreachable when the stream is cut, BadAnswer for an endless line.
+        A frame that the end cuts off is dropped: the server sends it again to the next watch. Raises Silent when
+        `deadline` (monotonic seconds) passes, Unreachable when the stream is cut, BadAnswer for an endless frame.
         """
-        with self._naming():
+        with self._reading():
             while True:
                 got = self._exchange.read_some(min(deadline, self._expiry))
                 if not got:
                     return None
-                head, newline, rest = got.rpartition(b"\n")
-                if newline:
-                    lines = b"".join((*self._tail, head)).split(b"\n")
-                    self._tail, self._tail_size = [rest], len(rest)
-                    found = [line for line in lines if line.strip()]
-                    if found:
-                        return found
-                else:
-                    self._tail.append(got)
-                    self._tail_size += len(got)
-                if self._tail_size > LIMIT:
-                    raise BadAnswer(f"a line is longer than {LIMIT // 2**20} MiB")
+                if frames := self._framing.feed(got):
+                    return frames
 
-    def decode(self, line: bytes) -> Event:
-        """The event in a line; raises what `wire.decode_event` raises."""
-        with self._naming():
-            return decode_event(line, self._resource)
+    def decode(self, frame: bytes) -> Event:
+        """The event in a frame; raises what `wire.decode_event` raises."""
+        with self._reading():
+            return decode_event(self._codec, frame, self._resource)
 
     def cut(self) -> None:
         """End it from another thread: `read` then ends or raises Unreachable."""

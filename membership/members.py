@@ -15,12 +15,13 @@ kubernetes/kubernetes#135266, where the API's maintainers settled them.
 import ipaddress
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from itertools import chain, repeat
-from operator import itemgetter
+from itertools import chain, compress, count, repeat
+from operator import attrgetter, is_not, itemgetter
 
 from membership.model import Explanation, Member
 from membership.wire import Endpoint, EndpointSlice, number
 
+_RANK = attrgetter("rank")
 FAMILIES = {"ipv4": ("IPv4",), "ipv6": ("IPv6",), "both": ("IPv4", "IPv6")}
 """Address types by the value of `family`."""
 
@@ -47,6 +48,12 @@ class Candidate:
     reason: str = ""
     rank: tuple[int, int] = (0, 0)
     """Address family and number: parsed once here, for parsing 1000 addresses costs more than sorting them."""
+    identity: str = ""
+    """What tells pods apart: the uid, or the address of an endpoint without one."""
+    refusal: str = ""
+    """Rule 5 for this endpoint alone."""
+    stands_out: bool = True
+    """Whether there is more to say of it than that it is a member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +90,23 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
     order = number(slice.metadata.resource_version) or 0
     refusal = _refuse_slice(slice, rules)
     endpoints = slice.endpoints or ()
-    known: Iterable[tuple[Endpoint | None, Candidate | None]] = ()
-    if before is not None and _reads_alike(before.slice, slice):
-        known = zip(before.slice.endpoints or (), before.candidates)
+    if before is None or not _reads_alike(before.slice, slice):
+        return SliceReading(slice, order, tuple(_read_endpoint(one, slice, ports, refusal, rules) for one in endpoints))
+    known = before.slice.endpoints or ()
+    if len(known) == len(endpoints):
+        found = list(before.candidates)
+        # By identity first: the codec hands out the same object again for an endpoint that is as it was.
+        for place in compress(count(), map(is_not, endpoints, known)):
+            if endpoints[place] != known[place]:
+                found[place] = _read_endpoint(endpoints[place], slice, ports, refusal, rules)
+        return SliceReading(slice, order, tuple(found))
+    moved = dict(zip(map(id, known), before.candidates))
+    equal = chain(zip(known, before.candidates), repeat((None, None)))
     found = []
-    for endpoint, (same, candidate) in zip(endpoints, chain(known, repeat((None, None)))):
-        if candidate is None or endpoint != same:
-            candidate = _read_endpoint(endpoint, slice, ports, refusal, rules)
-        found.append(candidate)
+    for endpoint, (same, candidate) in zip(endpoints, equal):
+        if endpoint is not same and endpoint != same:
+            candidate = moved.get(id(endpoint))
+        found.append(candidate or _read_endpoint(endpoint, slice, ports, refusal, rules))
     return SliceReading(slice, order, tuple(found))
 
 
@@ -98,6 +114,34 @@ def decide(readings: Iterable[SliceReading], rules: Rules) -> Decision:
     """The members of one Service, from all its slices."""
     oldest_first = sorted(readings, key=lambda reading: reading.order)
     owner = _newest_owner(oldest_first)
+    if all(reading.slice.owner_uid in ("", owner) for reading in oldest_first):
+        return _decide_apart(oldest_first) or _decide_together(oldest_first, owner, rules)
+    return _decide_together(oldest_first, owner, rules)
+
+
+def _decide_apart(readings: Iterable[SliceReading]) -> Decision | None:
+    """Where each endpoint is another pod with another address, each is decided by itself; None where that is not so.
+
+    Nearly always it is so, and 1000 endpoints take 0.3 ms instead of 1.5.
+    """
+    everyone = list(chain.from_iterable(reading.candidates for reading in readings))
+    odd = [candidate for candidate in everyone if candidate.stands_out]
+    candidates = everyone
+    if any(candidate.member is None for candidate in odd):
+        candidates = [candidate for candidate in everyone if candidate.member is not None]
+    pods = frozenset(candidate.identity for candidate in candidates)
+    if len(pods) < len(candidates) or len({candidate.address for candidate in candidates}) < len(candidates):
+        return None
+    dropped = {one: one.reason or one.refusal for one in odd if one.member is None or one.refusal}
+    terminating = frozenset(one.identity for one in odd if one.member is not None and one.member.terminating)
+    kept = [candidate for candidate in candidates if candidate not in dropped] if dropped else list(candidates)
+    kept.sort(key=_RANK)
+    members = tuple([candidate.member for candidate in kept if candidate.member is not None])
+    return Decision(members, pods.union(one.member.uid or "" for one in dropped if one.member), terminating, dropped)
+
+
+def _decide_together(oldest_first: Iterable[SliceReading], owner: str, rules: Rules) -> Decision:
+    """All rules."""
     dropped: dict[Candidate, str] = {}
     terminating: set[str] = set()
     # pod -> address type -> candidate. Later slices overwrite earlier ones: that is rule 3.
@@ -188,7 +232,14 @@ def _read_endpoint(
     if parsed is None:
         return Candidate(address, None, f"{address!r} is no {slice.address_type} address")
     member = _member(endpoint, str(parsed), slice, ports, rules)
-    return Candidate(member.address, member, rank=(parsed.version, int(parsed)))
+    return Candidate(
+        address=member.address,
+        member=member,
+        rank=(parsed.version, int(parsed)),
+        identity=member.uid or member.address,
+        refusal=(reason := _refuse_member(member, rules)),
+        stands_out=bool(reason or member.terminating),
+    )
 
 
 def _refuse_slice(slice: EndpointSlice, rules: Rules) -> str:

@@ -19,6 +19,7 @@ from membership import errors
 from membership.policy import (
     BACKOFF_FIRST,
     BACKOFF_LIMIT,
+    FIRST_LIST_LIMIT,
     CAUSES,
     DOUBT,
     DOUBT_DELAY,
@@ -357,7 +358,8 @@ class Reflector:
         if self._healthy_since is not None and now - self._healthy_since >= HEALTHY:
             self._failures = 0
         self._healthy_since = None
-        ceiling = min(BACKOFF_LIMIT, BACKOFF_FIRST * 2**self._failures)
+        limit = BACKOFF_LIMIT if self.listed_once else FIRST_LIST_LIMIT
+        ceiling = min(limit, BACKOFF_FIRST * 2**self._failures)
         self._failures = min(self._failures + 1, 10)
         return self._random.uniform(0.0, ceiling)
 

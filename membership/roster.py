@@ -35,16 +35,16 @@ class Roster:
         missing in it is gone and not on its way. Nor is anything on its way when the last slice is gone.
         """
         # By name; the slices made of one v1 Endpoints object share theirs, and keep their order.
-        before: dict[str, list[SliceReading]] = {}
+        known: dict[str, list[SliceReading]] = {}
         for reading in reversed(self._readings):
-            before.setdefault(reading.slice.metadata.name, []).append(reading)
-        self._readings = tuple(self._read(slice, before.get(slice.metadata.name)) for slice in slices)
+            known.setdefault(reading.slice.metadata.name, []).append(reading)
+        self._readings = tuple(self._read(slice, known.get(slice.metadata.name)) for slice in slices)
         was_known, self.known = self.known, bool(self._readings)
-        self._decision = decide(self._readings, self._rules)
+        before, self._decision = self._decision, decide(self._readings, self._rules)
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
-            self._hold(now)
+            self._hold(now, before)
         return self._compose() or was_known != self.known
 
     def release(self, now: float) -> bool:
@@ -81,8 +81,11 @@ class Roster:
         before = namesakes.pop() if namesakes else None
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
-    def _hold(self, now: float) -> None:
+    def _hold(self, now: float, before: Decision) -> None:
         present = self._decision.present
+        if not self._held and before.present <= present:  # nobody has vanished
+            self._doomed = (self._doomed & present) | self._decision.terminating
+            return
         taken = {address for member in self._decision.members for address in member.addresses}
 
         def may_stay(member: Member) -> bool:

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from random import Random
 from types import TracebackType
 from typing import Self
@@ -23,11 +25,13 @@ from membership.model import Explanation, Member, ServiceDefinition, Snapshot
 from membership.names import EVERY, parse_services
 from membership.pace import Pace
 from membership.policy import Policy
-from membership.transport import Interrupt
+from membership.peer import Peer
+from membership.transport import Address, Interrupt
+from membership.upstream import UpstreamFollower
 
 log = logging.getLogger("membership")
 
-SOURCES = ("endpointslices", "endpoints", "endpointslices-polling", "endpoints-polling", "state")
+SOURCES = ("endpointslices", "endpoints", "endpointslices-polling", "endpoints-polling", "upstream", "state")
 """Where namespaces differ, `Snapshot.source` is the last of these that is in use."""
 FALLBACK_AFTER = 1.0
 """Seconds a start without an answer lasts before a list kept from an earlier run is handed out."""
@@ -44,6 +48,8 @@ class Options:
     poll_interval: float = 10.0
     stale_after: float = 90.0
     relist_interval: float = 300.0
+    upstream: Address | None = None
+    """Take the list from the sidecar at this address, and from the API server while that does not answer."""
     definitions: bool = False
     """Follow what the Services say of themselves as well, for formats that need it: list and watch of `services`."""
 
@@ -123,11 +129,27 @@ class Membership:
         for namespace, name in named:
             by_namespace.setdefault(namespace, []).append(name)
         named_there = sorted(by_namespace.items())
-        self._books = [MemberBook(namespace, names, rules) for namespace, names in named_there]
-        self._followers = [
-            Follower(namespace, book, policy, random, shared)
-            for (namespace, _), book in zip(named_there, self._books, strict=True)
-        ]
+
+        def follow(namespace: str, names: list[str], shared: Shared) -> tuple[Follower, MemberBook]:
+            book = MemberBook(namespace, names, rules)
+            return Follower(namespace, book, policy, random, shared), book
+
+        def follow_upstream(namespace: str, names: list[str], address: Address) -> UpstreamFollower:
+            peer = Peer(address, namespace, tuple(sorted(names)), rules)
+            direct = partial(follow, namespace, names)
+            return UpstreamFollower(namespace, peer, options.stale_after, random, shared, direct)
+
+        self._books: list[MemberBook | UpstreamFollower] = []
+        self._followers: list[Follower | UpstreamFollower] = []
+        for namespace, names in named_there:
+            if options.upstream:
+                both = follow_upstream(namespace, names, options.upstream)
+                self._followers.append(both)
+                self._books.append(both)
+            else:
+                follower, book = follow(namespace, names, shared)
+                self._followers.append(follower)
+                self._books.append(book)
         defined = named_there if options.definitions else []
         self._definitions = [DefinitionBook(names) for _, names in defined]
         self._definers = [
@@ -277,7 +299,7 @@ class Membership:
         if self._synced:
             self._publish(
                 _List(
-                    tuple(member for book in self._books for member in book.members),
+                    tuple(chain.from_iterable(book.members for book in self._books)),
                     tuple(name for book in self._books for name in book.unknown),
                     self._defined(),
                     tuple(name for book in self._books for name in book.found),

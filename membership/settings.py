@@ -18,6 +18,7 @@ from membership.kube import ApiServer
 from membership.members import FAMILIES
 from membership.names import EVERY, is_name, parse_services
 from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
+from membership.peer import parse_sidecar_url
 from membership.quantity import parse_boolean, parse_duration
 from membership.render import Setup
 from membership.session import Options
@@ -74,6 +75,13 @@ SETTINGS = (
         "absent.",
         "auto",
         metavar="SOURCE",
+    ),
+    Setting(
+        "upstream",
+        "Take the list from this other sidecar, by its /members, instead of holding a watch; while it does not answer, "
+        "from the API server, where RBAC allows that. For pods by the thousands. The other one must follow the same "
+        "Services, and leave out by --family, --ready-only and --include-terminating no more than this one.",
+        metavar="URL",
     ),
     Setting("poll-interval", "How often to list where watching is forbidden.", "10s", metavar="DURATION"),
     Setting(
@@ -219,6 +227,7 @@ def read(
         poll_interval=reader.duration("poll-interval"),
         stale_after=reader.duration("stale-after"),
         relist_interval=reader.duration("relist-interval"),
+        upstream=reader.parse("upstream", parse_sidecar_url, None),
     )
     gate = GateRules(
         expect=reader.parse("expect", _count, 1),
@@ -236,6 +245,10 @@ def read(
         hazelcast_rest=reader.parse("hazelcast-rest", choice("off", "read", "write"), "off"),
     )
     reader.problems += (*check_outputs(outputs, setup, options.family), *check(setup))
+    if options.upstream and any(item.rpartition("/")[2] == EVERY for item in services):
+        reader.problems.append(f"--upstream: {EVERY} is every Service, which another sidecar does not name; name them")
+    if options.upstream and needs_services(outputs):
+        reader.problems.append("--upstream: haproxy needs the Services themselves, which another sidecar does not have")
     mixing = [output.format for output in outputs if not needs_services((output,))]
     if mixing and any(item.rpartition("/")[2] == EVERY for item in services):
         reader.problems.append(f"--services: {EVERY} is every Service, which {mixing[0]} would take for one cluster")

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from membership.errors import BadAnswer, Silent, Unreachable
 
@@ -35,6 +36,20 @@ _KEEPALIVE = (
 )
 
 
+class _TlsSocket(ssl.SSLSocket):
+    """Closes itself where the peer is gone by the time it is made; Python 3.11 then leaves it open, out of our reach.
+
+    https://github.com/python/cpython/blob/v3.11.7/Lib/ssl.py#L1018-L1044
+    """
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError as error:
+            self.close()
+            raise ConnectionResetError("the peer has reset it") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Tls:
     """How to verify the server; `ca_file` None means the system's authorities."""
@@ -48,6 +63,7 @@ class Tls:
     def context(self) -> ssl.SSLContext:
         """Made for each connection, so that a file that was replaced counts from then on."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.sslsocket_class = _TlsSocket
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["http/1.1"])
         if self.skip_verify:

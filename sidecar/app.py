@@ -21,6 +21,7 @@ from membership.outputs import needs_services
 from membership.session import Membership
 from membership.verification import VerifyRules
 from sidecar.health import GateKeeper
+from sidecar.historian import Historian
 from sidecar.metrics import Metrics
 from sidecar.publishers import PublisherStatus
 from sidecar.publishers.file import FilePublisher
@@ -62,6 +63,7 @@ class App:
             fallback=fallback,
         )
         self._verifier = self._make_verifier()
+        self._historian = Historian(settings.history)
         self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)
         self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: str(self._verdict()["verdict"]))
         self._workers = self._make_workers(environ)
@@ -77,6 +79,8 @@ class App:
         for warning in self._settings.shared.warnings:
             log.warning("%s", warning)
         self._membership.subscribe(self._gate.observe)
+        self._historian.start()
+        self._membership.subscribe(self._historian.put)
         if self._http:
             self._http.start()
             self._membership.subscribe(self._http.put)
@@ -109,7 +113,7 @@ class App:
 
     def close(self) -> None:
         """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
-        closing = [self._membership.close, *(worker.close for worker in self._workers)]
+        closing = [self._membership.close, self._historian.close, *(worker.close for worker in self._workers)]
         if self._http:
             closing.append(self._http.close)
         if self._verifier:
@@ -163,6 +167,7 @@ class App:
             stale_after=self._settings.shared.options.stale_after,
             version=version("kubernetes-membership"),
             verdict=self._verdict,
+            history=self._historian.history,
         )
         return HttpServer(make_app(view), newest, sock)
 
@@ -175,7 +180,8 @@ class App:
         return Verifier(rules, settings.verify_interval, self._membership)
 
     def _outputs(self) -> list[PublisherStatus]:
-        return [worker.status for worker in self._workers]
+        history = self._historian.status
+        return [*(worker.status for worker in self._workers), *([history] if history else [])]
 
     def _files(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers if isinstance(worker, FilePublisher)]

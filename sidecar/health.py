@@ -155,9 +155,12 @@ def _check_output(output: PublisherStatus) -> Check:
 
 
 def _check_written(output: PublisherStatus, gate: GateState) -> Check:
-    if output.generation >= gate.generation:
+    unwritten = output.kept_empty and output.put_out_at is None
+    if output.generation >= gate.generation and not unwritten:
         return Check(f"output {output.name}", True, f"generation {output.generation} written")
     text = output.problem or f"generation {gate.generation}, which opened the gate, is not written yet"
+    if unwritten:
+        text = "nothing is written yet, for the list has no address"
     return Check(f"output {output.name}", False, text, required=not gate.overdue)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from membership.errors import SettingsError
-from membership.flags import Environ, Reader, Setting, choice, parse_positive_duration
+from membership.flags import Environ, Reader, Setting, choice, is_service_link, parse_positive_duration
 from membership.hazelcast import client_cluster
 from membership.names import EVERY
 from membership.outputs import PRODUCT, Output, make_output, split_out
@@ -57,6 +57,12 @@ SETTINGS = (
         metavar="FILE",
     ),
     Setting(
+        "history",
+        "File that keeps the last changes over restarts, a line of JSON for each; /changes and membership history show "
+        "them. Without it they are kept in memory.",
+        metavar="FILE",
+    ),
+    Setting(
         "verify",
         "Ask Hazelcast whether it sees these members, by REST on the member port, and tell the verdict in /verify, "
         "metrics and log: off, local (the own member, found by --self-ip, else on 127.0.0.1) or all (each member of "
@@ -82,6 +88,9 @@ _REST_IS_OFF = (
 )
 
 
+OF_THE_COMMAND = tuple(f"MEMBERSHIP_{name}" for name in ("FORMAT", "NAMES", "SELF_NAME", "SINCE", "TIMEOUT", "URL"))
+"""Variables that the `membership` command alone takes: an init container may have the environment of the sidecar."""
+
 _COPIED_WITHOUT_STAGING = (
     "a TARGET is a folder that is copied, and there is no --staging: the entrypoint's cp -RL may meet a temporary file "
     "and end the container; name a folder beside the tree"
@@ -101,6 +110,7 @@ class Settings:
     """The command's words; empty for none."""
     on_change_timeout: float
     state: Path | None
+    history: Path | None
     verify: Scope | None
     """None for off."""
     verify_interval: float
@@ -120,14 +130,15 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     nothing: tuple[str, ...] = ()
     on_change = reader.parse("on-change", _command, nothing)
     on_change_timeout = reader.parse("on-change-timeout", parse_positive_duration, 30.0)
-    state = reader.parse("state", _state, None)
+    state = reader.parse("state", _file, None)
+    history = reader.parse("history", _file, None)
     scope: Literal["off"] | Scope = reader.parse("verify", choice("off", "local", "all"), "off")
     verify = None if scope == "off" else scope
     verify_interval = reader.parse("verify-interval", _verify_interval, 5.0)
     push = reader.parse("push", choice("off", "rest"), "off") == "rest"
     if push:
         reader.defaults |= {"hazelcast-rest": "write"}
-    _check_targets(outputs, staging, state, reader.problems)
+    _check_targets(outputs, staging, {"--state": state, "--history": history}, reader.problems)
     _check_port(http, reader.problems)
     every = any(item.strip().rpartition("/")[2] == EVERY for item in (reader.text("services") or "").split(","))
     if every and (push or verify is not None):
@@ -139,7 +150,19 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
         shared = replace(shared, warnings=(*shared.warnings, _REST_IS_OFF))
     if staging is None and any(request.target.endswith("/") for request in requests):
         shared = replace(shared, warnings=(*shared.warnings, _COPIED_WITHOUT_STAGING))
-    return Settings(shared, http, outputs, staging, on_change, on_change_timeout, state, verify, verify_interval, push)
+    unheard = _list_unheard(environ)
+    if unheard:
+        shared = replace(shared, warnings=(*shared.warnings, f"ignored, for no setting has this name: {unheard}"))
+    return Settings(
+        shared, http, outputs, staging, on_change, on_change_timeout, state, history, verify, verify_interval, push
+    )
+
+
+def _list_unheard(environ: Environ) -> str:
+    """Variables that look like settings of ours and are none: with a misspelt one a default counts, silently."""
+    known = {*OF_THE_COMMAND, *(name for setting in SETTINGS for name in setting.variables)}
+    names = [name for name in environ if name.startswith("MEMBERSHIP_") and name not in known]
+    return ", ".join(sorted(name for name in names if not is_service_link(name, environ[name])))
 
 
 def _check_push(setup: Setup, outputs: Sequence[Output]) -> list[str]:
@@ -196,7 +219,7 @@ def _folder(text: str) -> Path | None:
     return path
 
 
-def _state(text: str) -> Path | None:
+def _file(text: str) -> Path | None:
     path = Path(text)
     if path.is_dir():
         raise ValueError(f"{text!r} is a folder; name a file")
@@ -222,15 +245,19 @@ def _check_port(http: tuple[str, int] | None, problems: list[str]) -> None:
         problems += error.problems
 
 
-def _check_targets(outputs: tuple[Output, ...], staging: Path | None, state: Path | None, problems: list[str]) -> None:
-    seen: dict[Path, Output] = {}
+def _check_targets(
+    outputs: tuple[Output, ...], staging: Path | None, kept: Mapping[str, Path | None], problems: list[str]
+) -> None:
+    seen: dict[Path, str] = {}
+    for flag, path in kept.items():
+        if path is not None and flag != (other := seen.setdefault(Path(os.path.abspath(path)), flag)):
+            problems.append(f"{flag}: {other} is the same file")
     for output in outputs:
         target = Path(os.path.abspath(output.target))
-        if state is not None and target == Path(os.path.abspath(state)):
-            problems.append(f"--out {output.name!r}: --state is the same file")
         if target in seen:
-            problems.append(f"--out {output.name!r}: {seen[target].name!r} writes the same file")
-        seen[target] = output
+            verb = "is" if seen[target].startswith("-") else "writes"
+            problems.append(f"--out {output.name!r}: {seen[target]} {verb} the same file")
+        seen[target] = repr(output.name)
         # A rename is atomic within one file system only.
         if staging is not None and _device(staging) != _device(target.parent):
             problems.append(f"--staging {str(staging)!r} is on another file system than {str(output.target)!r}")

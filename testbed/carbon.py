@@ -22,7 +22,7 @@ import subprocess
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from testbed.layout import choose_environment
@@ -38,6 +38,8 @@ DIGESTS = {
 VERSIONS = tuple(DIGESTS)
 START_LIMIT = 180.0
 """Seconds: 10 to 13 when quiet, 35 for three at once, 93 seen on two busy cores."""
+SCRIPT = "bin/wso2server.sh"
+"""What starts a server, in its home."""
 _PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy"
 # 265 to 290 MiB resident, and half the CPU time of the defaults until it is up.
 _MEMORY = "-Xms64m -Xmx384m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
@@ -90,25 +92,26 @@ class CarbonServer:
         *,
         service_account: Path | None = None,
         options: str = "",
+        command: Sequence[str] = (),
     ) -> None:
         """`service_account`: a folder as `Kubelet.mount_token` makes it, seen by the server where pods see theirs.
-        `options`: more of JAVA_OPTS."""
+        `options`: more of JAVA_OPTS. `command` runs the script in place of a plain shell, as in a container."""
         self.version = version
         self.address = address
         self.home = directory / "home"
         self._source = resolve(version)
-        script = str(self.home / "bin" / "wso2server.sh")
+        script = ["sh", str(self.home / SCRIPT)]
         # The script forks java and would leave it behind when killed: in a process namespace both end together.
-        command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        whole = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         if service_account is not None:
-            command += ["sh", "-c", _MOUNTED, "sh", str(service_account)]
-        command += ["sh", script]
+            whole += ["sh", "-c", _MOUNTED, "sh", str(service_account)]
+        whole += command or script
         environment = choose_environment() | {
             "JAVA_HOME": str(find_java()),
             "JVM_MEM_OPTS": _MEMORY,
             "JAVA_OPTS": f"{_OPTIONS} {options}".strip(),
         }
-        self._program = Program("carbon", enter(namespace, command), directory / "carbon.log", environment)
+        self._program = Program("carbon", enter(namespace, whole), directory / "carbon.log", environment)
 
     def make_home(self, *, log_levels: Mapping[str, str]) -> None:
         """A fresh home, in place of an older one. `log_levels` by the logger's name in log4j2.properties."""

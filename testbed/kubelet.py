@@ -40,11 +40,13 @@ class Kubelet:
         subdomain: str | None = None,
         ports: Mapping[str, int] | None = None,
         finalizer: bool = False,
+        template: Json | None = None,
     ) -> Json:
         """A running pod at `address` (and `addresses`, the other family's) on `node`; the Pod.
 
         `node` is made if need be, in the zone "zone-" + its name. `ports` are named container ports. With
-        `finalizer` even a pod deleted by force stays, terminating, until `gone`.
+        `finalizer` even a pod deleted by force stays, terminating, until `gone`. `template` is a spec to take in place
+        of one that has a single container without an image.
         """
         self._ensure_node(node)
         metadata: Json = {"name": name, "labels": dict(labels)}
@@ -61,6 +63,7 @@ class Kubelet:
             "containers": [container],
             **({"hostname": hostname} if hostname else {}),
             **({"subdomain": subdomain} if subdomain else {}),
+            **(template or {}),
         }
         self._plane.request("POST", _pods(namespace), {"metadata": metadata, "spec": spec})
         return self._patch_status(namespace, name, _running(ready) | _addressed(address, addresses))

@@ -152,8 +152,11 @@ def apiserver_command(binary: str, at: Layout, extra: Sequence[str]) -> list[str
     return _command(binary, "kube-apiserver", flags, extra)
 
 
-def controller_manager_command(binary: str, at: Layout) -> list[str]:
-    """kube-controller-manager with the few controllers that make slices, accounts and CA bundles."""
+def controller_manager_command(binary: str, at: Layout, extra: Sequence[str] = ()) -> list[str]:
+    """kube-controller-manager with the few controllers that make slices, accounts and CA bundles.
+
+    `--controllers` in `extra` adds to them.
+    """
     flags = {
         "kubeconfig": str(at.kubeconfig),
         "controllers": ",".join(CONTROLLERS),
@@ -164,7 +167,7 @@ def controller_manager_command(binary: str, at: Layout) -> list[str]:
         "kube-api-burst": "2000",
         "kube-api-content-type": "application/vnd.kubernetes.protobuf",
     }
-    return _command(binary, "kube-controller-manager", flags, ())
+    return _command(binary, "kube-controller-manager", flags, extra)
 
 
 def _command(binary: str, program: str, flags: dict[str, str], extra: Sequence[str]) -> list[str]:

@@ -45,6 +45,7 @@ class ControlPlane:
         *,
         apiserver_flags: Sequence[str],
         etcd_flags: Sequence[str],
+        manager_flags: Sequence[str],
         controllers: bool,
     ) -> None:
         self._at = at
@@ -59,7 +60,7 @@ class ControlPlane:
             "kube-apiserver": layout.apiserver_command(binary, at, apiserver_flags),
         }
         if controllers:
-            commands["kube-controller-manager"] = layout.controller_manager_command(binary, at)
+            commands["kube-controller-manager"] = layout.controller_manager_command(binary, at, manager_flags)
         self._etcd = EtcdClient(at.etcd_port)
         self._rest: RestClient | None = None
         self._components = Components(commands, at.directory, self._is_ready)
@@ -72,12 +73,14 @@ class ControlPlane:
         bind: str = "127.0.0.1",
         apiserver_flags: Sequence[str] = (),
         etcd_flags: Sequence[str] = (),
+        manager_flags: Sequence[str] = (),
         controllers: bool = True,
         timeout: float = 60.0,
     ) -> "ControlPlane":
         """A running, ready control plane with all its files in `directory` (made if need be, else empty).
 
-        The flags are added to ours and win over them. BuildFailed without a binary and a way to build it.
+        The flags are added to ours and win over them; the manager's `--controllers` are added to ours. BuildFailed
+        without a binary and a way to build it.
         StartFailed if a program ends or is not ready after `timeout` seconds; nothing is left running then.
         The controllers start last and take some 0.3 s more: wait for what they make.
         """
@@ -90,6 +93,7 @@ class ControlPlane:
             binary,
             apiserver_flags=apiserver_flags,
             etcd_flags=etcd_flags,
+            manager_flags=manager_flags,
             controllers=controllers,
         )
         try:

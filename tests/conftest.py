@@ -9,12 +9,25 @@ from hypothesis import settings
 from membership.testing import FakeKube
 from tests.running import pods
 
-LONGEST = ("test_push.py", "test_verify.py", "test_files.py", "test_settings.py", "test_command.py", "test_http.py")
+_FIGURES = pytest.StashKey[dict[str, str]]()
+LONGEST = (
+    "test_push.py", "test_verify.py", "test_simulation.py", "test_files.py", "test_command.py", "test_settings.py",
+    "test_http.py", "test_openapi.py",
+)  # fmt: skip
 """Files that take longest, mostly by waiting: they begin first, so that nothing is left to wait for at the end."""
 
 settings.register_profile("same", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("random", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_FIGURES] = {}
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for name, value in config.stash[_FIGURES].items():
+        terminalreporter.write_line(f"{name}: {value}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,3 +41,14 @@ def kube() -> Iterator[FakeKube]:
     with FakeKube() as server:
         server.set_service("wso2", "is", pods(2))
         yield server
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, float | str]]:
+    """What this test measured, seconds or words; printed at the end of the run."""
+    found: dict[str, float | str] = {}
+    yield found
+    text = ", ".join(
+        f"{what} {figure if isinstance(figure, str) else f'{figure:.2f} s'}" for what, figure in found.items()
+    )
+    request.config.stash[_FIGURES][request.node.name] = text

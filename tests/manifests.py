@@ -68,7 +68,7 @@ def find(objects: list[Json], kind: str, name: str | None = None) -> Json:
 
 def find_settings(objects: list[Json]) -> Json:
     """The ConfigMap with our settings; its name ends in a hash."""
-    [found] = [each for each in objects if each["kind"] == "ConfigMap" and "WORKLOAD" in each["data"]]
+    [found] = [each for each in objects if each["kind"] == "ConfigMap" and "WORKLOAD" in each.get("data", {})]
     return found
 
 

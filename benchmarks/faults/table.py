@@ -1,5 +1,6 @@
-"""docs/faults.md from benchmarks/results/faults.json. Pure, but for the two paths."""
+"""docs/faults.md from benchmarks/results/faults.json. Pure, but for the paths."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -10,11 +11,15 @@ from benchmarks.faults.claims import CLAIMS
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
 from benchmarks.faults.verdict import is_good, verdict
 from tests.faults.catalogue import CATALOGUE
+from tests.real.mistakes import MISTAKES
+from tests.real.mistakes import RESULTS as SEEN
 
 RESULTS = ROOT / "benchmarks" / "results" / "faults.json"
 LONG_RUNS = ROOT / "benchmarks" / "results" / "long-runs.md"
 """Written by hand: what the runs printed that are too long for CI."""
 PAGE = ROOT / "docs" / "faults.md"
+SAID = 90
+"""Characters of a failing test's words that are shown."""
 
 Results: TypeAlias = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -56,6 +61,13 @@ second.
 | | failure mode | what is right | FakeKube | real |
 |---|---|---|---|---|
 """
+_BROKEN = """\
+`python -m tests.real.mistakes` puts [mistakes](../tests/real/mistakes.py) into a copy of the product, one at a time,
+and runs the test on the real control plane that must fail then. *Not run yet*: not since the test was changed.
+
+| test | mistake | what it says |
+|---|---|---|
+"""
 _BEFORE = """\
 ## Where this differs from what we had measured before
 
@@ -74,6 +86,7 @@ def render(found: Mapping[str, Any]) -> str:
         _TAIL,
         "Not driven:\n\n" + "".join(f"- {name}: {why}.\n" for name, why in NOT_DRIVEN.items()),
         _HELD + "\n".join(_held()) + "\n",
+        _BROKEN + "\n".join(_broken(json.loads(SEEN.read_text()))) + "\n",
         LONG_RUNS.read_text(),
         _BEFORE + "\n" + "".join(_differences(results)),
         "## Versions\n\n" + "".join(f"- {name}: {version}\n" for name, version in found["versions"].items()),
@@ -105,6 +118,13 @@ def _held() -> Iterator[str]:
     for fault in CATALOGUE:
         real = ", ".join(f"`{_short(test)}`" for test in fault.real) or f"no: {fault.why_not}"
         yield f"| {fault.id} | {fault.name} | {fault.right} | `{_short(fault.test)}` | {real} |"
+
+
+def _broken(seen: Mapping[str, str]) -> Iterator[str]:
+    for mistake in MISTAKES:
+        said = re.sub(r"; (its|the) log:.*", "", seen.get(mistake.key, "not run yet")).replace("|", "\\|")
+        text = said if len(said) <= SAID else f"{said[:SAID]}..."
+        yield f"| `{_short(mistake.test)}` | {mistake.name} | {text} |"
 
 
 def _short(test: str) -> str:

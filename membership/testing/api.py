@@ -10,8 +10,9 @@ from typing import Final
 from . import status
 from .access import USER, AccessTable, review_access, token_accepted
 from .connection import Drip
+from .encoding import asked
 from .faults import Fault
-from .history import History, Stored, encode
+from .history import History, Stored
 from .messages import Answer, Message, json_answer, status_answer
 from .objects import Json, ResourceType
 from .routes import Route, review_attributes
@@ -25,13 +26,14 @@ _NO_SUCH_API: Final = Answer(
 
 @dataclass(slots=True)
 class Site:
-    """What the answers depend on. `token`, `bookmark_interval` and `removed` may change while running."""
+    """What the answers depend on. `token`, `bookmark_interval`, `protobuf` and `removed` may change while running."""
 
     history: History
     access: AccessTable
     version: str
     token: str | None
     bookmark_interval: float
+    protobuf: bool = True
     removed: frozenset[str] = frozenset()
 
 
@@ -93,9 +95,11 @@ def selector_of(message: Message) -> Selector:
     return lambda value: labels(value) and fields(value)
 
 
-def null_lists(value: Json) -> Json:
-    """A copy of an object with null in place of its lists."""
-    return {**value, **{name: None for name in ("endpoints", "ports", "subsets") if name in value}}
+def null_lists(stored: Stored) -> Stored:
+    """The same object with null in place of its lists."""
+    value = stored.value
+    lists: Json = {name: None for name in ("endpoints", "ports", "subsets") if name in value}
+    return Stored(stored.key, stored.version, {**value, **lists})
 
 
 def _refuse_expired(history: History, version: int) -> Answer | None:
@@ -145,13 +149,13 @@ def _check_options(message: Message, kind: str) -> Answer | None:
 
 
 def _list(site: Site, message: Message, route: Route, resource: ResourceType, changes: Changes) -> Answer:
-    asked = message.query.get("resourceVersion", "")
+    version_asked = message.query.get("resourceVersion", "")
     exact = message.query.get("resourceVersionMatch") == "Exact"
-    history, wanted = site.history, int(asked or 0)
+    history, wanted = site.history, int(version_asked or 0)
     with history.lock:
         current = history.version - changes.lag
         if wanted > current and changes.honest:
-            return status_answer(status.too_large(asked, current))
+            return status_answer(status.too_large(version_asked, current))
         if exact and wanted < history.oldest:
             return status_answer(status.failure(410, "The provided resource version is too old."))
         stored, version = history.objects(resource.plural, route.namespace, wanted if exact else current)
@@ -160,27 +164,20 @@ def _list(site: Site, message: Message, route: Route, resource: ResourceType, ch
     metadata: Json = {"resourceVersion": str(version)}
     if changes.items is not None and len(found) > changes.items:
         metadata |= {"continue": f"{version}/{changes.items}", "remainingItemCount": len(found) - changes.items}
-    start = encode({"kind": f"{resource.kind}List", "apiVersion": resource.api_version, "metadata": metadata})
-    items = b",".join(_item(one, changes.nulls) for one in found[: changes.items])
-    return Answer(200, start[:-1] + b',"items":[' + items + b"]}\n")
+    items = [null_lists(one) if changes.nulls else one for one in found[: changes.items]]
+    encoding = asked(message, protobuf=site.protobuf)
+    return Answer(200, encoding.list(resource, metadata, items), encoding.type)
 
 
 def _zip(plain: Answer) -> Answer:
     return replace(plain, body=gzip.compress(plain.body), headers={**plain.headers, "Content-Encoding": "gzip"})
 
 
-def _item(stored: Stored, nulls: bool) -> bytes:
-    if not nulls:
-        return stored.item
-    parts = null_lists(stored.value).items()
-    return encode({name: part for name, part in parts if name not in ("kind", "apiVersion")})
-
-
 def _get(site: Site, route: Route, resource: ResourceType) -> Answer:
     stored = site.history.get(resource.plural, route.namespace or "", route.name or "")
     if stored is None:
         return status_answer(status.not_found(resource, route.name or ""))
-    return Answer(200, stored.full + b"\n")
+    return Answer(200, stored.full + b"\n", value=stored.value)
 
 
 def _review(site: Site, message: Message) -> Answer:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from .api import Changes, Site, answer
 from .connection import Connection, Drip
+from .encoding import asked, encoded
 from .faults import Fault, FaultBoard, answer_of
 from .messages import Answer, Message, Request, RequestLog, read_message
 from .routes import Route, find_route
@@ -69,19 +70,20 @@ class Exchange:
             connection.pause(float(faults["delay"].params["seconds"]))
         changes = Changes.of(faults, message)
         fault, opening = answer_of(faults.values()), None
+        encoding = asked(message, protobuf=self._site.protobuf)
         if fault is not None and is_opening(fault, route.kind):
             opening = fault
         elif fault is not None:
             replacement = stand_in(fault, self._site, message)
             if replacement is not None:
-                _send(connection, message, replacement, changes.drip, settle)
+                _send(connection, message, encoded(replacement, encoding), changes.drip, settle)
                 return
             perform(fault, connection, settle)
             if fault.name == "huge-line":
                 return
         real = answer(self._site, message, route, changes)
         if real is not None or route.resource is None:
-            _send(connection, message, real or Answer(404, b""), changes.drip, settle)
+            _send(connection, message, encoded(real or Answer(404, b""), encoding), changes.drip, settle)
         else:
             stream = Stream(self._site, self._board, connection, message, route, route.resource, faults, changes)
             self._run(stream, connection, opening, settle)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias
 
+from . import protobuf
 from .objects import RESOURCES, Json, derive_uid
 
 FIRST_VERSION: Final = 100
@@ -40,6 +41,11 @@ class Stored:
     def full(self) -> bytes:
         """With kind and apiVersion, as a GET or a watch sends it."""
         return encode(self.value)
+
+    @cached_property
+    def message(self) -> bytes:
+        """In protobuf, without kind and apiVersion."""
+        return protobuf.encode_message(self.value)
 
     def at(self, version: int) -> Stored:
         """The same content with another resource version: how a deletion shows the last state."""

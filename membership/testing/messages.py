@@ -55,6 +55,8 @@ class Answer:
     body: bytes
     content_type: str = JSON_TYPE
     headers: Mapping[str, str] = field(default_factory=dict)
+    value: object = None
+    """What a JSON body says, where that may be said in another encoding as well."""
 
     def head(self, *, length: int | None = None, last: bool = False) -> bytes:
         """Status line and headers; `length` where the Content-Length is to be another than the body's."""
@@ -82,7 +84,8 @@ def head(status: int, content_type: str, lines: list[str], last: bool) -> bytes:
 
 def json_answer(status: int, value: object, **headers: str) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, encode(value) + b"\n", headers={k.replace("_", "-"): v for k, v in headers.items()})
+    named = {name.replace("_", "-"): text for name, text in headers.items()}
+    return Answer(status, encode(value) + b"\n", headers=named, value=value)
 
 
 def status_answer(status: Json) -> Answer:

@@ -25,7 +25,8 @@ class FakeKube(World):
     """A real HTTP/1.1 server that serves EndpointSlices, Endpoints, Services and ConfigMaps as kube-apiserver does.
 
     `token`: bearer token that is asked for (None: none is). `tls`: paths of certificate and key, read for
-    each connection. `bookmark_interval`: seconds. These three may be assigned while it runs. `port` 0: any
+    each connection. `bookmark_interval`: seconds. `protobuf`: serve it to whom asks for it; False: JSON only, as
+    behind a proxy that knows no other. These four may be assigned while it runs. `port` 0: any
     free one. `version`: for GET /version. All methods may be called from any thread, before `start()` as
     well. Use it as a context manager, or `start` and `close`.
     """
@@ -37,13 +38,14 @@ class FakeKube(World):
         port: int = 0,
         bookmark_interval: float = 60.0,
         version: str = "v1.36.3",
+        protobuf: bool = True,
     ) -> None:
         super().__init__(self._wake_streams)
         self.tls = tls
         self._port = port
         self._stalled = False
         self._bell = Bell()
-        self._site = Site(self._history, AccessTable(), version, token, bookmark_interval)
+        self._site = Site(self._history, AccessTable(), version, token, bookmark_interval, protobuf)
         self._board = FaultBoard(self._wake_all, self._bell.ring)
         self._log = RequestLog(self._bell.ring)
         self._exchange = Exchange(self._site, self._board, self._log, self._bell.ring)
@@ -90,6 +92,15 @@ class FakeKube(World):
     @bookmark_interval.setter
     def bookmark_interval(self, seconds: float) -> None:
         self._site.bookmark_interval = seconds
+
+    @property
+    def protobuf(self) -> bool:
+        """Whether protobuf is served to whom asks for it; counts from the next request on."""
+        return self._site.protobuf
+
+    @protobuf.setter
+    def protobuf(self, served: bool) -> None:
+        self._site.protobuf = served
 
     def stop_listening(self, cut: bool = False, how: str = "reset") -> None:
         """Refuse connections from now on (the port stays reserved) and end idle ones.

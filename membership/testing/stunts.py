@@ -9,14 +9,14 @@ from typing import Final, TypeAlias
 from . import status
 from .api import Site
 from .connection import Connection, Cut
+from .encoding import JSON, Encoding, asked
 from .faults import MEBIBYTE, Fault
 from .messages import Answer, Message, json_answer, status_answer
 from .objects import Json
-from .watching import HALF_LINE, Stream
+from .watching import Stream
 
 Opening: TypeAlias = Callable[[Stream], bool]
 
-_BAD_LINE: Final = b'{"type":"MODIFIED","object":{"metadata":{"name":}}\n'
 _PAGE: Final = (
     b"<html>\r\n<head><title>Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>Bad Gateway</h1></center>\r\n<hr><center>proxy</center>\r\n</body>\r\n"
@@ -42,7 +42,8 @@ def stand_in(fault: Fault, site: Site, message: Message) -> Answer | None:
         case "too-large":
             return status_answer(status.too_large(version, min(site.history.version, int(version) - 1)))
         case "bad-json":
-            return Answer(200, b'{"kind":"EndpointSliceList","items":[{]}\n')
+            encoding = asked(message, protobuf=site.protobuf)
+            return Answer(200, encoding.bad_list, encoding.type)
         case "wrong-kind":
             return json_answer(
                 200,
@@ -75,7 +76,7 @@ def perform(fault: Fault, connection: Connection, answered: Callable[[int], None
         answered(200)
         size = int(fault.params["size"])
         connection.send(Answer(200, b"").head(length=size))
-        for block in _huge_line(size):
+        for block in _huge(size, JSON):
             connection.send(block)
 
 
@@ -101,7 +102,7 @@ def is_opening(fault: Fault, kind: str) -> bool:
 def _open(fault: Fault, site: Site, connection: Connection, stream: Stream) -> bool:
     match fault.name:
         case "bad-json":
-            stream.write_raw(_BAD_LINE)
+            stream.write_raw(stream.encoding.bad)
             return True
         case "wrong-kind":
             metadata = {"name": "stray", "namespace": "default", "resourceVersion": str(site.history.version)}
@@ -117,11 +118,11 @@ def _open(fault: Fault, site: Site, connection: Connection, stream: Stream) -> b
             code = int(fault.params["code"])
             stream.write_event("ERROR", status.failure(code, fault.params["message"]))
         case "half-line" if fault.params["clean"]:
-            stream.write_raw(HALF_LINE)
+            stream.write_raw(stream.encoding.half)
         case "half-line":
             raise Cut("half")
         case "huge-line":
-            for block in _huge_line(int(fault.params["size"])):
+            for block in _huge(int(fault.params["size"]), stream.encoding):
                 stream.write_raw(block)
             raise Cut("close")
     return False
@@ -134,9 +135,9 @@ def _status(fault: Fault) -> Answer:
     return json_answer(code, body, **({} if seconds is None else {"Retry_After": str(seconds)}))
 
 
-def _huge_line(size: int) -> list[bytes]:
-    """`size` bytes of one JSON string that never ends, in blocks that share their memory."""
-    start = b'{"type":"MODIFIED","object":{"metadata":{"annotations":{"huge":"'[:size]
+def _huge(size: int, encoding: Encoding) -> list[bytes]:
+    """`size` bytes of one event that never ends, in blocks that share their memory."""
+    start = encoding.huge(size)
     filler = b"x" * MEBIBYTE
     blocks, rest = divmod(size - len(start), MEBIBYTE)
     return [start, *([filler] * blocks), *([filler[:rest]] if rest else [])]

@@ -1,4 +1,4 @@
-"""One watch stream: turns events into lines, with bookmarks, a deadline and the stream faults."""
+"""One watch stream: turns events into lines or frames, with bookmarks, a deadline and the stream faults."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from . import status
 from .api import Changes, Site, null_lists, selector_of
 from .connection import Connection, Cut
 from .faults import Fault, FaultBoard
-from .history import Event, Stored, encode
-from .messages import JSON_TYPE, Message, head
+from .encoding import asked
+from .history import Event, Stored
+from .messages import Message, head
 from .objects import Json, ResourceType
 from .routes import Route
 
-HALF_LINE: Final = b'{"type":"MODIFIED","object":{"kind":"EndpointSlice","apiVersion":"discovery.k8s.io/v1","'
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 # The server announces where it is this long before it ends a stream.
 _FAREWELL: Final = 2.0
@@ -47,6 +47,7 @@ class Stream:
         self._faults = faults
         self._resource = resource
         self._selector = selector_of(message)
+        self.encoding: Final = asked(message, protobuf=site.protobuf)
         self.asked: Final = message.query.get("resourceVersion", "")
         self._bookmarks = message.query.get("allowWatchBookmarks", "").lower() in ("1", "true")
         seconds = int(message.query.get("timeoutSeconds") or 0)
@@ -83,8 +84,8 @@ class Stream:
         """Status line and headers."""
         zipped = ["Content-Encoding: gzip"] if self._changes.zipped else []
         if not self._chunked:
-            return head(200, JSON_TYPE, zipped, True)
-        return head(200, JSON_TYPE, [*zipped, "Transfer-Encoding: chunked"], self._connection.last)
+            return head(200, self.encoding.stream_type, zipped, True)
+        return head(200, self.encoding.stream_type, [*zipped, "Transfer-Encoding: chunked"], self._connection.last)
 
     def run(self, opening: Callable[[Stream], bool]) -> None:
         """Stream until the end; `opening` writes first and says whether the real stream follows.
@@ -157,8 +158,7 @@ class Stream:
         return [line] * (2 if self._board.take_event("duplicate-event", self.route.namespace) else 1)
 
     def _line(self, name: str, stored: Stored) -> bytes:
-        body = encode(null_lists(stored.value)) if self._changes.nulls else stored.full
-        return b'{"type":"' + name.encode() + b'","object":' + body + b"}\n"
+        return self.encoding.event(name, null_lists(stored) if self._changes.nulls else stored)
 
     def _send_due_bookmarks(self, now: float) -> None:
         ordered, due = self._ordered, now >= self._next_bookmark
@@ -191,7 +191,7 @@ class Stream:
 
     def write_event(self, name: str, value: Json) -> None:
         """Send one event with any object."""
-        self._write([b'{"type":"' + name.encode() + b'","object":' + encode(value) + b"}\n"])
+        self._write([self.encoding.event_of(name, value)])
 
     def write_raw(self, data: bytes) -> None:
         """Send bytes as one chunk, whatever they are."""
@@ -214,7 +214,8 @@ class Stream:
     def _end_by_order(self, cut: Cut) -> None:
         """The last bytes of a stream that was told to end."""
         if cut.how == "half":
-            self._connection.send_last(_chunk(HALF_LINE) if self._chunked else HALF_LINE)
+            half = self.encoding.half
+            self._connection.send_last(_chunk(half) if self._chunked else half)
         elif cut.how == "eof" and not self._chunked:
             self._connection.send_last(b"".join(self._held or ()))
         elif cut.how == "eof" and self._connection.send_last(_LAST_CHUNK):

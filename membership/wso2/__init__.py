@@ -1,1 +1,1 @@
-"""WSO2 servers: which file of which product takes members, and how such a file is patched."""
+"""WSO2 servers: which file of which product takes members, how it is patched, and how files get into its image."""

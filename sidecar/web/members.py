@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from membership.model import Snapshot
+from membership.peer import AGE, ASKED_BY
 from membership.quantity import parse_duration
 from membership.render import SERVED, render_served
 from membership.session import Membership
@@ -70,12 +71,14 @@ class Members:
         if snapshot.generation == 0:
             problem = self._membership.problem
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
-        headers, body = name_list(snapshot), self._body(snapshot, question)
+        headers = name_list(snapshot)
         headers["ETag"] = etag = self._etag(snapshot, question)
+        if ASKED_BY in request.headers and snapshot.age_seconds < math.inf:
+            headers[AGE] = f"{snapshot.age_seconds:.3f}"
         if _matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers=headers)
         media_type = CONTENT_TYPES.get(question.format, "text/plain; charset=utf-8")
-        return Response(body, headers=headers, media_type=media_type)
+        return Response(self._body(snapshot, question), headers=headers, media_type=media_type)
 
     async def _wait(self, question: _Question, request: Request) -> None:
         if question.index is None:

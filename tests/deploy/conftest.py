@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.plane import ControlPlane
+from testbed.pods import Network
+from tests.deploy.monitored import Running, run_all
+from tests.deploy.stage import World
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,3 +35,16 @@ def image(folder: Path) -> Path:
     root = folder / "image"
     subprocess.run([sys.executable, "-m", "deploy.image.build_root", str(root)], cwd=ROOT, umask=0o077, check=True)
     return root
+
+
+@pytest.fixture(scope="session")
+def world(folder: Path) -> Iterator[World]:
+    """A control plane that pods on the network can reach."""
+    with Network.claim() as network, ControlPlane.start(folder / "plane", bind=network.node) as plane:
+        yield plane, network
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with run_all(tmp_path_factory.mktemp("monitoring")) as running:
+        yield running

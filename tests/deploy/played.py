@@ -1,44 +1,55 @@
 """Plays a pod of a manifest: its volumes, its containers in order, probes, and the entrypoint of WSO2's images.
 
 Scheduler, kubelet and runtime in one, and as literal as they are: what the spec does not mount is not there. Ours run
-from the image's own files, read-only and as its uid; of the server only the entrypoint runs, which copies the volumes
-over the home. The chart's other init containers, which wait for databases, are noted and count as done.
+from the image's own files, read-only and as its uid. Of the server the entrypoint runs, which copies the volumes over
+the home, and where a test asks for one, a real Carbon server in that home. The chart's other init containers, which
+wait for databases, are noted and count as done.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import os
 import subprocess
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from membership.wso2.volumes import IMAGES
+from testbed.carbon import SCRIPT, CarbonServer
 from testbed.container import OURS, Container
 from testbed.kubelet import Kubelet
 from testbed.plane import ControlPlane
 from testbed.pods import Network, enter
 from testbed.program import Program
 from testbed.waiting import wait_for
-from tests.manifests import Json, find
+from tests.entrypoint import copy_words
+from tests.manifests import Json, find, find_settings
 
 ENTRYPOINT = "/opt/membership/bin/membership-sidecar"
 WSO2 = "802:802"
 HOME = "/home/wso2carbon/wso2-home"
-VOLUMES = ("/home/wso2carbon/wso2-config-volume", "/home/wso2carbon/wso2-artifact-volume")
-# As in WSO2's images: under set -e, artifacts last.
-COPY = "set -e; " + "; ".join(
-    f'test ! -d {each} || test -z "$(ls {each})" || cp -RL {each}/* {HOME}' for each in VOLUMES
-)
 
 
 class PlayedPod:
     """A pod of `workload`, scheduled: it has an address and volumes, and is in the API, not ready. Nothing runs."""
 
     def __init__(
-        self, plane: ControlPlane, network: Network, image: Path, objects: list[Json], workload: Json, name: str
+        self,
+        plane: ControlPlane,
+        network: Network,
+        image: Path,
+        objects: list[Json],
+        workload: Json,
+        name: str,
+        claims: Mapping[str, Path],
     ) -> None:
+        """`claims`: the folder that stands for what is bound to each PersistentVolumeClaim, by its name."""
         self.name = name
+        self._claims = claims
         self.events: list[str] = []
         """Containers in the order in which they started."""
         self._objects = objects
@@ -55,8 +66,9 @@ class PlayedPod:
         self.home = self._folder / "home"
         self._make_open(self.home)
         self._programs: list[Program] = []
+        self._servers: list[CarbonServer] = []
         kubelet = Kubelet(plane)
-        kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"])
+        kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"], template=self._spec)
         for volume in self._spec["volumes"]:
             self._fill(kubelet, volume, self._folder / "volumes" / volume["name"])
 
@@ -65,6 +77,14 @@ class PlayedPod:
     def start_init(self) -> None:
         """Start the first init container, and leave it to itself."""
         self._start(self._spec["initContainers"][0])
+
+    def start(self, name: str) -> None:
+        """Start the init container `name`, and leave it to itself."""
+        self._start(next(each for each in self._spec["initContainers"] if each["name"] == name))
+
+    def volume(self, name: str) -> Path:
+        """The folder of a volume."""
+        return self._folder / "volumes" / name
 
     def finish_init(self, timeout: float = 60.0) -> None:
         """Every init container in order: one that stays until its startup probe passes, ours to their end."""
@@ -86,16 +106,33 @@ class PlayedPod:
 
     def run_entrypoint(self) -> subprocess.CompletedProcess[str]:
         """What the server's container does at each start before it starts the server."""
-        return self.run_in_server(COPY)
+        product = find_settings(self._objects)["data"]["MEMBERSHIP_PRODUCT"]
+        return self.run_in_server(copy_words(IMAGES[product], HOME))
 
     def run_in_server(self, script: str) -> subprocess.CompletedProcess[str]:
         """Run a shell's words with what the server's container has."""
-        [container] = [each for each in self._spec["containers"] if _copies(each)]
+        container = self._find_server()
         self.events.append(container["name"])
         inside = self._contain(container, WSO2, tools=True, more={HOME: self.home})
         command = enter(self._pod.namespace, inside.command(["/bin/sh", "-c", script]))
         environ = self._environ(container) | {"PATH": "/usr/bin:/bin"}
         return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60)
+
+    def make_server(self, version: str) -> CarbonServer:
+        """A real Carbon server in the server's container, its home as in an image: not copied to, and not started."""
+        container = self._find_server()
+        temporary = self._folder / "tmp"
+        self._make_open(temporary)
+        inside = self._contain(container, WSO2, tools=True, more={HOME: self.home, "/tmp": temporary})
+        # Debian's Java has its configuration there.
+        inside = replace(inside, mounts={**inside.mounts, "/etc": Path("/etc")})
+        environ = [f"{name}={value}" for name, value in self._environ(container).items()]
+        command = ["env", *environ, *inside.command(["/bin/sh", f"{HOME}/{SCRIPT}"])]
+        server = CarbonServer(version, self._pod.namespace, self.address, self._folder, command=command)
+        server.make_home(log_levels={"com-hazelcast": "INFO"})
+        subprocess.run(["chown", "--recursive", WSO2, server.home], check=True)
+        self._servers.append(server)
+        return server
 
     def ask(self, path: str) -> int:
         """The status of our container's answer; 0 without one."""
@@ -112,11 +149,18 @@ class PlayedPod:
 
     def close(self) -> None:
         """End what runs, by pid, and take the address away."""
+        for server in self._servers:
+            server.kill()
         for program in self._programs:
             program.kill()
         self._network.remove(self._pod)
 
     # -- the kubelet's and the runtime's part -----------------------------------------------------
+
+    def _find_server(self) -> Json:
+        containers: list[Json] = self._spec["containers"]
+        [container] = [each for each in containers if _copies(each)]
+        return container
 
     def _start(self, container: Json) -> None:
         self.events.append(container["name"])
@@ -148,8 +192,9 @@ class PlayedPod:
         for source in container.get("envFrom", ()):
             found |= find(self._objects, "ConfigMap", source["configMapRef"]["name"])["data"]
         for each in container.get("env", ()):
-            assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
-            found[each["name"]] = self.address
+            if "valueFrom" in each:
+                assert each["valueFrom"]["fieldRef"]["fieldPath"] == "status.podIP"
+            found[each["name"]] = each.get("value", self.address)
         return found
 
     def _fill(self, kubelet: Kubelet, volume: Json, folder: Path) -> None:
@@ -159,9 +204,11 @@ class PlayedPod:
             data = folder / "..2026_11_21"
             data.mkdir(parents=True)
             (folder / "..data").symlink_to(data.name)
-            for key, text in find(self._objects, "ConfigMap", volume["configMap"]["name"])["data"].items():
-                (data / key).write_text(text)
+            for key, content in _read_config_map(find(self._objects, "ConfigMap", volume["configMap"]["name"])):
+                (data / key).write_bytes(content)
                 (folder / key).symlink_to(f"..data/{key}")
+        elif "persistentVolumeClaim" in volume:
+            folder.symlink_to(self._claims[volume["persistentVolumeClaim"]["claimName"]])
         else:
             sources = {key for source in volume["projected"]["sources"] for key in source}
             assert sources == {"serviceAccountToken", "configMap", "downwardAPI"}
@@ -172,6 +219,11 @@ class PlayedPod:
         """For every uid, as the kubelet makes an emptyDir."""
         folder.mkdir(parents=True)
         folder.chmod(0o777)
+
+
+def _read_config_map(found: Json) -> list[tuple[str, bytes]]:
+    binary = [(key, base64.b64decode(text)) for key, text in found.get("binaryData", {}).items()]
+    return [*binary, *((key, text.encode()) for key, text in found.get("data", {}).items())]
 
 
 def _copies(container: Json) -> bool:

@@ -1,96 +1,31 @@
 """Pods of the examples, played on a real control plane: with the Role, the token and the Service of the manifests.
 
-No WSO2 server runs here, only its entrypoint's copy; real Carbon servers on such files: tests/e2e.
+No WSO2 server runs here, only its entrypoint's copy; one with a real Carbon server: test_server.py.
 """
 
 import contextlib
-import itertools
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from membership.wso2.profiles import find_profile
-from testbed import cluster
-from testbed.plane import ControlPlane
-from testbed.pods import Network
 from testbed.waiting import wait_for
-from tests.deploy.played import PlayedPod
-from tests.manifests import EXAMPLES, Json, build, choose_variant, copy_components, find_server, find_settings
-
-APPLIED = {"ServiceAccount": "api/v1", "Service": "api/v1"}
-RBAC = {"Role": "roles", "RoleBinding": "rolebindings"}
-World = tuple[ControlPlane, Network]
-_numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def world(folder: Path) -> Iterator[World]:
-    with Network.claim() as network, ControlPlane.start(folder / "plane", bind=network.node) as plane:
-        yield plane, network
-
-
-class Stage:
-    """An example in a namespace of its own, applied as far as a sidecar needs it."""
-
-    def __init__(self, world: World, image: Path, folder: Path, example: str, variant: str) -> None:
-        self._plane, self._network = world
-        self._image = image
-        self._exit = contextlib.ExitStack()
-        components = copy_components(folder)
-        choose_variant(components, variant)
-        self._namespace = namespace = f"{example.replace('.', '-')}-{variant}-{next(_numbers)}"
-        self.objects = build(components / "examples" / example, namespace)
-        self.server = find_server(self.objects)
-        self.settings = find_settings(self.objects)["data"]
-        cluster.create_namespace(self._plane, namespace)
-        for each in self.objects:
-            self._apply(namespace, each)
-
-    def __enter__(self) -> "Stage":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._exit.close()
-
-    def _apply(self, namespace: str, each: Json) -> None:
-        kind = each["kind"]
-        if kind in APPLIED:
-            self._plane.request("POST", f"/{APPLIED[kind]}/namespaces/{namespace}/{kind.lower()}s", each)
-        elif kind in RBAC:
-            path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{RBAC[kind]}"
-            self._plane.request("POST", path, each)
-
-    def add(self, number: int) -> PlayedPod:
-        name = f"{self._namespace}-{number}"
-        pod = PlayedPod(self._plane, self._network, self._image, self.objects, self.server, name)
-        self._exit.callback(pod.close)
-        return pod
-
-    def find_container(self) -> Json:
-        """The server's."""
-        containers: list[Json] = self.server["spec"]["template"]["spec"]["containers"]
-        return next(each for each in containers if each["name"] != "membership")
-
-    def read_members(self, pod: PlayedPod) -> tuple[str, list[str]]:
-        """The local host and the members in the file that the server would read."""
-        profile = find_profile(self.settings["MEMBERSHIP_PRODUCT"])
-        file = pod.home / str(profile.path(profile.format))
-        if profile.format == "deployment-toml":
-            clustering = tomllib.loads(file.read_text())["clustering"]
-            return clustering["local_member_host"], clustering["members"]
-        root = ElementTree.parse(file).getroot()
-        members = [f"{each.findtext('hostName')}:{each.findtext('port')}" for each in root.iter("member")]
-        [host] = [each.text for each in root.iter("parameter") if each.get("name") == "localMemberHost"]
-        return str(host), members
+from tests.deploy.stage import Stage, World, name_namespace
+from tests.manifests import EXAMPLES, build, choose_variant, copy_components
 
 
 @pytest.fixture
 def make_stage(world: World, image: Path, tmp_path: Path) -> Iterator[Callable[[str, str], Stage]]:
     with contextlib.ExitStack() as stack:
-        yield lambda example, variant: stack.enter_context(Stage(world, image, tmp_path, example, variant))
+
+        def make(example: str, variant: str) -> Stage:
+            components = copy_components(tmp_path)
+            choose_variant(components, variant)
+            objects = build(components / "examples" / example, name_namespace(f"{example}-{variant}"))
+            return stack.enter_context(Stage(world, image, objects))
+
+        yield make
 
 
 @pytest.mark.parametrize(

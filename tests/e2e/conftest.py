@@ -3,7 +3,7 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, MutableMapping
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,8 @@ from testbed.pods import Network
 from tests.e2e.java import build
 from tests.e2e.world import Stage, World
 
-_FIGURES = pytest.StashKey[MutableMapping[str, str]]()
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_FIGURES] = {}
     config.addinivalue_line(
         "markers", "quick: what `make test-e2e` runs, five minutes at most; the others take an hour"
     )
@@ -32,20 +29,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
         for log in sorted(stage.folder.glob("*/*.log")):
             tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
             report.sections.append((str(log.relative_to(stage.folder)), tail))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, value in config.stash[_FIGURES].items():
-        terminalreporter.write_line(f"{name}: {value}")
-
-
-@pytest.fixture
-def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, float]]:
-    """Seconds that this test measured; printed at the end."""
-    found: dict[str, float] = {}
-    yield found
-    text = ", ".join(f"{what} {seconds:.2f} s" for what, seconds in found.items())
-    request.config.stash[_FIGURES][request.node.name] = text
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,9 @@ def test_lost_node(stage: Stage, kind: str, figures: dict[str, float]) -> None:
     figures["agreed again"] = wait_verdict(left, "agreed", limit)
 
 
-@pytest.mark.parametrize("kind, count", [("hazelcast-5.3.6", 4), ("hazelcast-3.12.2", 4), ("carbon-4.7.1", 2)])
+@pytest.mark.parametrize(
+    "kind, count", [("hazelcast-5.3.6", 4), ("hazelcast-3.12.2", 4), ("carbon-4.7.1", 2), ("carbon-4.5.1", 2)]
+)
 def test_cut_between_halves_and_back(stage: Stage, kind: str, count: int, figures: dict[str, float]) -> None:
     """Pods cannot reach each other, all reach the API server: the lists stay as they are, two clusters come of it, and
     one again at the next merge run after the network is back."""

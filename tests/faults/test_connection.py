@@ -115,4 +115,4 @@ def test_bad_times_for_one_namespace_are_not_the_others(kube: FakeKube) -> None:
         kube.cut_watches(namespace="apps")
         sidecar.wait_log("500")
         kube.set_service("wso2", "is", pods(3))
-        sidecar.follows(["10.244.0.20", *THREE], 2)
+        sidecar.follows(["10.244.0.20", *THREE])

@@ -61,7 +61,7 @@ def test_f26_slow_consumer(kube: FakeKube) -> None:
         assert busy.wait(5)
         for count in range(3, 203):
             kube.set_service("wso2", "is", pods(count))
-        until(lambda: len(seen.lists[-1]) == 202, 5, "the reader")
+        until(lambda: len(seen.lists[-1]) == 202, what="the reader")
         assert generations == [1]
         done.set()
         newest = seen.membership.current().generation

@@ -43,7 +43,7 @@ def test_f11_clock_step(kube: FakeKube, machine: Machine, tmp_path: Path) -> Non
     """F11, the wall clock is set back or on: nothing is timed by it, neither credentials nor ages nor retries."""
     token = tmp_path / "token"
     token.write_text("token")
-    flags = ("--token-file", str(token), "--stale-after", "1s", "--log-level", "debug")
+    flags = ("--token-file", str(token), "--stale-after", "3s", "--log-level", "debug")
     with following(kube, *flags, environ=machine.environ) as sidecar:
         began = _year(sidecar.records()[-1]["time"])
         for step, (hours, wanted) in enumerate(((-30_000, THREE), (30_000, FOUR))):
@@ -54,13 +54,13 @@ def test_f11_clock_step(kube: FakeKube, machine: Machine, tmp_path: Path) -> Non
             kube.set_service("wso2", "is", pods(len(wanted)))
             sidecar.follows(wanted)
             answer = sidecar.members()
-            assert not answer["stale"] and 0 <= answer["age_seconds"] < 1
+            assert not answer["stale"] and 0 <= answer["age_seconds"] < 3
             assert sidecar.get("/readyz").status == 200
             until(lambda: abs(_year(sidecar.records()[-1]["time"]) - began) >= 3, what="a line with the stepped clock")
         kube.stall()
         machine.step_clock(0)
-        until(lambda: sidecar.get("/readyz").status == 503, what="staleness, in spite of the clock")
-        assert 1 < sidecar.members()["age_seconds"] < 5
+        until(lambda: sidecar.get("/readyz").status == 503, 10, "staleness, in spite of the clock")
+        assert 3 < sidecar.members()["age_seconds"] < 10
         kube.resume()
         until(lambda: sidecar.get("/readyz").status == 200, 10, "readiness")
     unhurried(kube)

@@ -21,13 +21,13 @@ def test_f22_bookmarks_that_do_not_come(kube: FakeKube, bookmarks: bool) -> None
     """F22, a quiet stream may have no bookmarks for minutes: opened anew by watch, no list, no alarm, never stale."""
     if bookmarks:
         kube.bookmark_interval = 0.1
-    with following(kube, "--stale-after", "900ms") as sidecar:
-        first, end = sidecar.members(), time.monotonic() + 1.6
+    with following(kube, "--stale-after", "2s") as sidecar:
+        first, end = sidecar.members(), time.monotonic() + 3.8
         while time.monotonic() < end:
             if bookmarks:
                 kube.touch()
             body = sidecar.members()
-            assert not body["stale"] and body["age_seconds"] < 0.9 and body["generation"] == 1
+            assert not body["stale"] and body["age_seconds"] < 2 and body["generation"] == 1
             time.sleep(0.02)
         assert sidecar.get("/readyz").status == 200 and '"warning"' not in sidecar.log
         assert kube.count("list") == 1

@@ -29,7 +29,7 @@ def test_f01_black_holed_connection(kube: FakeKube) -> None:
 @pytest.mark.parametrize("fault", ["silent", "hang"])
 def test_f02_live_proxy_with_a_dead_upstream(kube: FakeKube, fault: str) -> None:
     """F2, a proxy accepts, its upstream is gone: keepalive sees nothing; watch again on silence, within the limit."""
-    with following(kube, "--stale-after", "1200ms") as sidecar:
+    with following(kube, "--stale-after", "2s") as sidecar:
         dead = kube.fault(fault, on="watch", times=1)
         kube.cut_watches("eof")
         kube.wait_for(lambda: dead.hits == 1)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import select
+import socket
+import struct
+import warnings
 from contextlib import closing
 from pathlib import Path
 
@@ -10,8 +15,9 @@ import trustme
 
 from membership import Membership, MembershipTimeout
 from membership.testing import FakeKube
+from membership.transport import Tls
 from tests.faults.stage import following, heals, kept, server_of, unhurried
-from tests.running import HOST, Command, Sidecar, clean_environ, pods
+from tests.running import HOST, Command, Sidecar, clean_environ, pods, until
 
 
 class Authority:
@@ -75,15 +81,32 @@ def test_a_certificate_of_another_host_is_refused(tmp_path: Path) -> None:
     with FakeKube(tls=(f"{tmp_path}/server.pem", f"{tmp_path}/server.pem")) as kube:
         with closing(Membership(server_of(kube, ca_file=tmp_path / "ca.crt"), ["wso2/is"])) as membership:
             membership.start()
+            until(lambda: membership.problem, what="the first answer")
             with pytest.raises(MembershipTimeout, match="certificate"):
                 membership.wait(0, 0.4)
         assert kube.requests == []
+
+
+def test_a_connection_that_is_reset_before_its_handshake_is_closed() -> None:
+    """By us, and not when the garbage is collected."""
+    with socket.create_server((HOST, 0)) as listener, warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        select.select([ours], [], [], 10)
+        with pytest.raises(ConnectionResetError):
+            Tls().context().wrap_socket(ours, server_hostname=HOST, do_handshake_on_connect=False)
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
 
 
 def test_redirects_are_not_followed_and_tokens_not_passed_on(kube: FakeKube) -> None:
     kube.fault("redirect")
     with closing(Membership(server_of(kube, token="secret"), ["wso2/is"])) as membership:
         membership.start()
+        until(lambda: membership.problem, what="the first answer")
         with pytest.raises(MembershipTimeout, match="redirect"):
             membership.wait(0, 0.5)
     unhurried(kube)

@@ -69,7 +69,7 @@ def test_f20_restored_to_an_older_state(kube: FakeKube) -> None:
         sidecar.follows(FOUR)
         before = sidecar.members()
         kube.restore(backup)
-        sidecar.follows(TWO, 5)
+        sidecar.follows(TWO)
         after = sidecar.members()
         assert (after["generation"], after["epoch"]) == (before["generation"] + 1, before["epoch"])
         assert int(after["resource_versions"]["wso2"]) < int(before["resource_versions"]["wso2"])

@@ -9,7 +9,7 @@ import itertools
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,28 +17,15 @@ import pytest
 from testbed.components import StartFailed
 from tests.real.world import Place, World
 
-_FIGURES = pytest.StashKey[MutableMapping[str, str]]()
 _numbers = itertools.count(1)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "last: the end of a story that takes a minute; runs after all others")
-    config.stash[_FIGURES] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for name, value in config.stash[_FIGURES].items():
-        terminalreporter.write_line(f"{name}: {value}")
-
-
-@pytest.fixture(scope="session")
-def figures(pytestconfig: pytest.Config) -> MutableMapping[str, str]:
-    """What was measured; printed at the end."""
-    return pytestconfig.stash[_FIGURES]
 
 
 @pytest.fixture(scope="session")

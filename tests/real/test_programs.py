@@ -6,10 +6,10 @@ import time
 from collections.abc import MutableMapping
 
 from tests.real.world import LIMIT, Place, eventually, total
-from tests.running import EventStream
+from tests.running import STOP_LIMIT, EventStream
 
 
-def test_the_sidecar_from_start_to_end(place: Place, figures: MutableMapping[str, str]) -> None:
+def test_the_sidecar_from_start_to_end(place: Place) -> None:
     place.service()
     place.pod("is-0", "10.1.0.5", hostname="is-0", subdomain="is")
     place.pod("is-1", "10.1.0.6", ready=False)
@@ -51,24 +51,25 @@ def test_the_sidecar_from_start_to_end(place: Place, figures: MutableMapping[str
 
     watches = place.plane.open_watches("endpointslices")
     code, took = sidecar.stop()
-    assert code == 0 and took < 1.0, f"ended with {code} after {took:.2f} s"
-    figures["SIGTERM to exit"] = f"{took:.2f} s"
+    assert code == 0 and took < STOP_LIMIT, f"ended with {code} after {took:.2f} s"
     assert "Traceback" not in sidecar.log and not [r for r in sidecar.records() if r["level"] in ("error", "critical")]
     eventually(lambda: place.plane.open_watches("endpointslices") < watches, True)
 
 
 def test_start_to_synced(place: Place, figures: MutableMapping[str, str]) -> None:
-    """The best of five, for the machine may be busy with other things."""
+    """And from SIGTERM to the end, which is promised within a second. The best of five: the machine may be busy."""
     place.service()
     place.pod("is-0", "10.1.0.5")
     place.wait_addresses(["10.1.0.5"])
-    took: list[float] = []
-    while not took or min(took) >= 1.5 and len(took) < 5:
+    starts: list[float] = []
+    stops: list[float] = []
+    while not starts or (min(starts) >= 1.5 or min(stops) >= 1.0) and len(starts) < 5:
         sidecar = place.sidecar()
-        took.append(time.monotonic() - sidecar.began)
-        sidecar.stop()
-    figures["start to synced"] = f"{min(took):.2f} s"
-    assert min(took) < 1.5
+        starts.append(time.monotonic() - sidecar.began)
+        stops.append(sidecar.stop()[1])
+    figures["start to synced"] = f"{min(starts):.2f} s"
+    figures["SIGTERM to exit"] = f"{min(stops):.2f} s"
+    assert min(starts) < 1.5 and min(stops) < 1.0
 
 
 def test_list_and_explain_with_a_kubeconfig(place: Place) -> None:
@@ -148,7 +149,7 @@ def test_watch_prints_each_change(place: Place) -> None:
     place.gone("is-0")
     eventually(lambda: list(command.out)[2:], ["3 none left 10.1.0.5:4000"])
     code, took = command.stop()
-    assert took < 1.0, f"ended with {code} after {took:.2f} s"
+    assert took < STOP_LIMIT, f"ended with {code} after {took:.2f} s"
 
 
 def test_render_writes_nothing_without_members(place: Place) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from testbed import cluster
 from tests.real.world import LIMIT, WHOLE, Place, World, eventually
+from tests.running import STOP_LIMIT
 
 
 def test_one_stream_per_namespace(lone_world: World, lone_place: Place, tmp_path: Path) -> None:
@@ -56,5 +57,5 @@ def test_one_stream_per_namespace(lone_world: World, lone_place: Place, tmp_path
         assert any("apim" in q["labelSelector"] and "both" in q["labelSelector"] for q in watches)
 
         code, took = sidecar.stop()
-        assert code == 0 and took < 1.0
+        assert code == 0 and took < STOP_LIMIT
         eventually(lambda: here.plane.open_watches("endpointslices"), 0, LIMIT)

@@ -10,6 +10,7 @@ import yaml
 
 from membership.testing import FakeKube, Pod
 from tests.running import Command, Sidecar, pods, until
+from tests.told import tell
 
 PORTS = {"http": 8280}
 HOST = {"serviceloadbalancer/lb.host": "is.example.com", "example.com/other": "x"}
@@ -37,9 +38,9 @@ def test_the_file_follows_pods_and_services(kube: FakeKube, tmp_path: Path) -> N
         until(lambda: target.exists() and "server is-0 10.244.0.5:8280" in target.read_text(), 10, "the file")
         assert "bind :80\n" in target.read_text() and "lb.host" not in target.read_text()
         publish(kube, HOST)
-        until(lambda: "-i is.example.com" in target.read_text(), 5, "the annotation")
+        until(lambda: "-i is.example.com" in target.read_text(), what="the annotation")
         publish(kube, HOST, 3)
-        until(lambda: "10.244.0.7:8280" in target.read_text(), 5, "the third pod")
+        until(lambda: "10.244.0.7:8280" in target.read_text(), what="the third pod")
         kube.delete_service("wso2", "is")
         sidecar.wait_log("has no address")
         assert "10.244.0.7:8280" in target.read_text()
@@ -60,7 +61,7 @@ def test_other_annotations_are_no_change(kube: FakeKube, tmp_path: Path) -> None
 def test_without_that_output_services_are_not_asked_for(kube: FakeKube, tmp_path: Path) -> None:
     with Sidecar(kube, "--out", f"lines:{tmp_path}/lines") as sidecar:
         sidecar.synced()
-        until((tmp_path / "lines").exists, 5, "the file")
+        until((tmp_path / "lines").exists, what="the file")
     assert asked(kube, "services") == []
 
 
@@ -70,7 +71,7 @@ def test_services_that_are_forbidden_hold_back_their_file_and_nothing_else(kube:
     outs = ("--out", f"haproxy:{tmp_path}/services.cfg", "--out", f"lines:{tmp_path}/lines", "--on-change", hook)
     with Sidecar(kube, *outs) as sidecar:
         sidecar.synced()
-        until((tmp_path / "lines").exists, 5, "the other file")
+        until((tmp_path / "lines").exists, what="the other file")
         until((tmp_path / "hook").exists, 8, "the hook, which waits 10 s for files that hang")
         until(lambda: 'services "is" is forbidden' in sidecar.get("/readyz?verbose").text, 10, "the reason")
         report = sidecar.get("/readyz?verbose").text
@@ -84,7 +85,7 @@ def test_where_watching_is_forbidden_services_are_polled(kube: FakeKube, tmp_pat
     with Sidecar(kube, "--out", f"haproxy:{target}", "--poll-interval", "300ms"):
         until(target.exists, 10, "the file")
         publish(kube, HOST)
-        until(lambda: "-i is.example.com" in target.read_text(), 5, "the annotation")
+        until(lambda: "-i is.example.com" in target.read_text(), what="the annotation")
 
 
 def render(kube: FakeKube, *arguments: str) -> tuple[int, Command]:
@@ -104,8 +105,8 @@ def test_render_without_the_permission(kube: FakeKube) -> None:
 
 
 def test_render_with_names_is_refused(kube: FakeKube) -> None:
-    command = Command("render", "haproxy", "--names", "is-0")
-    assert command.result() == 2 and any("haproxy is made of Services" in line for line in command.err)
+    told = tell("membership", ("render", "haproxy", "--names", "is-0"))
+    assert told.code == 2 and told.count("haproxy is made of Services") == 1
 
 
 @pytest.mark.parametrize("denied", [("list", "watch"), ("watch",)])
@@ -133,7 +134,7 @@ def test_pods_that_are_not_ready_get_no_requests(kube: FakeKube, tmp_path: Path)
         until(target.exists, 10, "the file")
         some = [Pod("10.244.0.5", "is-0"), Pod("10.244.0.6", "is-1", ready=False)]
         kube.set_service("wso2", "is", some, ports=PORTS, exposed={"http": 80})
-        until(lambda: "is-1" not in target.read_text(), 5, "the pod to be left out")
+        until(lambda: "is-1" not in target.read_text(), what="the pod to be left out")
         assert "is-0" in target.read_text()
 
 
@@ -144,11 +145,11 @@ def test_every_service_of_the_namespace(kube: FakeKube, tmp_path: Path) -> None:
         until(lambda: target.exists() and "backend wso2.is.80" in target.read_text(), 10, "the file")
         assert sidecar.members()["services"] == ["wso2/is"]
         kube.set_service("wso2", "am", [Pod("10.244.1.1", "am-0")], ports=PORTS, exposed={"http": 81})
-        until(lambda: "server am-0 10.244.1.1:8280" in target.read_text(), 5, "another Service")
+        until(lambda: "server am-0 10.244.1.1:8280" in target.read_text(), what="another Service")
         assert sidecar.members("?service=am")["members"][0]["address"] == "10.244.1.1"
         assert sidecar.metric("membership_members", namespace="wso2", service="am", state="ready") == 1
         kube.delete_service("wso2", "is")
-        until(lambda: "wso2.is" not in target.read_text(), 5, "the Service to be gone")
+        until(lambda: "wso2.is" not in target.read_text(), what="the Service to be gone")
         assert sidecar.members()["services"] == ["wso2/am"] and "10.9.0.1" not in target.read_text()
     assert asked(kube, "services") == ["list", "watch"] and asked(kube, "endpointslices") == ["list", "watch"]
 
@@ -160,8 +161,6 @@ def test_every_service_by_endpoints_and_once(kube: FakeKube) -> None:
 
 
 def test_every_service_is_no_cluster(kube: FakeKube, tmp_path: Path) -> None:
-    command = Command("render", "hazelcast-xml", "--server", kube.url, "--services", "wso2/*")
-    assert command.result() == 2
-    assert any(
-        "--services: * is every Service, which hazelcast-xml would take for one cluster" in x for x in command.err
-    )
+    told = tell("membership", ("render", "hazelcast-xml", "--server", kube.url, "--services", "wso2/*"))
+    assert told.code == 2
+    assert "--services: * is every Service, which hazelcast-xml would take for one cluster" in told.log

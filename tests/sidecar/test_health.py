@@ -26,16 +26,24 @@ CONDITIONS = ("synced", "fresh", "namespace wso2", "services", "ports", "output 
 
 def conditions(sidecar: Sidecar, probe: str = "/readyz") -> dict[str, tuple[str, str]]:
     """Mark and text of each condition by its name; an output by its format."""
-    lines = re.findall(r"^\[(.)\](.+?): (.*)$", sidecar.get(f"{probe}?verbose").text, re.MULTILINE)
+    return read(sidecar.get(f"{probe}?verbose").text)
+
+
+def read(page: str) -> dict[str, tuple[str, str]]:
+    lines = re.findall(r"^\[(.)\](.+?): (.*)$", page, re.MULTILINE)
     return {re.sub(r":.*", "", name): (mark, text) for mark, name, text in lines}
+
+
+def all_well(sidecar: Sidecar) -> dict[str, tuple[str, str]] | None:
+    found = conditions(sidecar)
+    return found if {mark for mark, _ in found.values()} == {"+"} else None
 
 
 def test_well(kube: FakeKube, tmp_path: Path) -> None:
     with Sidecar(kube, *FLAGS, "--out", f"lines:{tmp_path}/lines") as sidecar:
         until(lambda: "generation 1 written" in conditions(sidecar.synced())["output lines"][1], what="the file")
-        found = conditions(sidecar)
+        found = until(lambda: all_well(sidecar), 10, "all well")
         assert tuple(found) == CONDITIONS
-        assert {mark for mark, _ in found.values()} == {"+"}, found
         assert re.fullmatch(r"proved \d\.\d s ago, limit 0\.9 s", found["fresh"][1])
         assert re.search(
             r"watching, resource version \d+, proved \d\.\d s ago, limit 0\.9 s", found["namespace wso2"][1]
@@ -83,9 +91,10 @@ def test_it_turns_false_and_back(kube: FakeKube, tmp_path: Path, name: str) -> N
         until((tmp_path / "lines").is_file, 10, "the file")
         mend = break_(kube, tmp_path / "lines")
         until(lambda: conditions(sidecar)[name][0] == mark, 10, f"[{mark}]{name}")
-        found = conditions(sidecar)[name]
-        assert re.search(text, found[1]), found
-        assert (sidecar.get("/readyz").status == 503) is (mark == "-" or conditions(sidecar)["fresh"][0] == "-")
+        answer = sidecar.get("/readyz?verbose")
+        found = read(answer.text)
+        assert re.search(text, found[name][1]), found
+        assert (answer.status == 503) is (mark == "-" or found["fresh"][0] == "-")
         mend()
         until(lambda: conditions(sidecar)[name][0] == "+", 20, f"[+]{name}")
         until(lambda: sidecar.get("/readyz").status == 200, 20, "readiness")

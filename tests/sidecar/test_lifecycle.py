@@ -169,4 +169,4 @@ def test_livez_never_depends_on_the_api_server(make: Callable[[], AbstractContex
     with make() as server, Sidecar(server or "http://127.0.0.1:9") as sidecar:
         for _ in range(5):
             answer = sidecar.get("/livez")
-            assert answer.status == 200 and answer.seconds < 1.0
+            assert answer.status == 200 and answer.seconds < 4.0

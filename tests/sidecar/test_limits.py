@@ -67,12 +67,12 @@ def test_hundreds_of_clients_half_of_them_deaf(kube: FakeKube, tmp_path: Path) -
             slowest = max(slowest, time.monotonic() - began)
             while wanted.address not in hearing[0].event(timeout=10)["data"]:
                 pass
-        assert slowest < 2.0, "a file does not wait for clients"
+        assert slowest < 5.0, "a file does not wait for clients"
         assert all(sock.recv(17) == b"HTTP/1.1 200 OK\r\n" for sock in blocked)
         for stream in hearing[1:]:
             while wanted.address not in stream.event(timeout=10)["data"]:
                 pass
-        assert sidecar.get("/livez").seconds < 2.0
+        assert sidecar.get("/livez").seconds < 5.0
         assert sidecar.resident() < alone + ROOM
     assert sidecar.count("Traceback") == 0
 
@@ -88,7 +88,7 @@ def test_no_file_descriptors_left(kube: FakeKube, tmp_path: Path) -> None:
             kube.set_service("wso2", "is", pods(3))
             until(lambda: "10.244.0.7:4000\n" in (tmp_path / "lines").read_text(), 10, "the change in the file")
             assert held[0].recv(15) == b"HTTP/1.1 200 OK"
-        until(lambda: sidecar.get("/readyz").status == 200, 5, "readiness")
+        until(lambda: sidecar.get("/readyz").status == 200, what="readiness")
         assert sidecar.count("connections refused") == 1, "told once, not 136 times"
         assert sidecar.count("Traceback") == 0
 

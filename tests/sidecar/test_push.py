@@ -19,7 +19,8 @@ import pytest
 
 from membership.push import INTERVAL, SPACING, WAITING
 from membership.testing import FakeKube, Pod
-from tests.running import Command, Sidecar, clean_environ, until
+from tests.running import STOP_LIMIT, Command, Sidecar, clean_environ, until
+from tests.told import tell
 
 PORT = random.randrange(15000, 30000)
 """Below the ports that the kernel gives out; together with a block of addresses of its own, nobody else's."""
@@ -164,7 +165,7 @@ def the_list_is_given_once_and_what_is_right_is_left_alone(scene: Scene) -> None
         scene.pods(1, 2, 3)
         until(lambda: len(member.given) == 2, SPACING + SOON, "the third member")
         assert member.given[1] == ",".join(scene.at(1, 2, 3))
-        assert sidecar.metric("membership_publish_delay_seconds_count", output=OUTPUT) == 2
+        until(lambda: sidecar.metric("membership_publish_delay_seconds_count", output=OUTPUT) == 2, what="the metric")
         looks = member.count(LIST)
         until(lambda: member.count(LIST) > looks, INTERVAL + 3, "another look")
         assert len(member.given) == 2 and failures(sidecar) == 0
@@ -191,11 +192,13 @@ def test_a_burst_of_changes_is_two_lists_at_most(scene: Scene) -> None:
     member = scene.member(1)
     with scene.sidecar() as sidecar:
         sidecar.synced()
+        began = time.monotonic()
         for last in range(2, 12):
             scene.pods(*range(1, last + 1))
             time.sleep(0.1)
+        lasted = time.monotonic() - began  # a second, and longer where the machine is busy
         until(lambda: member.list == scene.at(*range(1, 12)), 2 * SPACING + SOON, "the last list")
-        assert len(member.given) <= 2
+        assert len(member.given) <= 2 + lasted // SPACING
 
 
 def a_member_that_is_dead_or_joining_is_waited_for_without_a_fuss(scene: Scene) -> None:
@@ -260,7 +263,7 @@ def test_an_empty_list_is_never_given(scene: Scene) -> None:
         until(lambda: "generation 1 written" in health(sidecar), SOON, "the first look")
         scene.pods()
         sidecar.wait_log(f"output {OUTPUT}: the list .* has no address", SOON)
-        assert sidecar.metric("membership_kept_empty_total", output=OUTPUT) == 1
+        until(lambda: sidecar.metric("membership_kept_empty_total", output=OUTPUT) == 1, what="the metric")
         asked = len(member.asked)
         time.sleep(WAITING + 1)
         assert len(member.asked) == asked and member.count("POST") == 0 and member.list == scene.at(1)
@@ -295,9 +298,9 @@ def test_a_member_that_hangs_delays_neither_the_list_nor_the_end(scene: Scene) -
     with scene.sidecar() as sidecar:
         until(lambda: member.asked, SOON, "a question")
         scene.pods(1, 2, 3)
-        sidecar.follows([entry.partition(":")[0] for entry in scene.at(1, 2, 3)], 0.5)
+        sidecar.follows([entry.partition(":")[0] for entry in scene.at(1, 2, 3)], 2)
         code, took = sidecar.stop(signal.SIGTERM)
-        assert (code, took < 1.0) == (0, True), took
+        assert (code, took < STOP_LIMIT) == (0, True), took
 
 
 def test_off_asks_nobody(scene: Scene) -> None:
@@ -313,9 +316,9 @@ def test_off_asks_nobody(scene: Scene) -> None:
 
 
 def problems(*flags: str) -> str:
-    with Sidecar("http://127.0.0.1:1", *flags) as sidecar:
-        assert sidecar.finish() == 2
-        return sidecar.log
+    told = tell("membership-sidecar", ("--server", "http://127.0.0.1:1", "--services", "wso2/is", *flags))
+    assert told.code == 2
+    return told.log
 
 
 def test_what_push_lacks_is_said_all_at_once() -> None:
@@ -375,11 +378,10 @@ def test_a_list_of_names_needs_no_api_server(tmp_path: Path) -> None:
         assert command.result() == 0 and command.log == ""
         assert 'local_member_host = "is-0.is-hl"' in command.output
         assert 'members = ["is-0.is-hl:4000", "is-1.is-hl:4001"]' in command.output
-    with Command("render", "csv", "--names", "is_0", "--services", "is", "--port", "hz") as command:
-        assert command.result() == 2
-        assert "'is_0' is not a host name" in command.log and "one list only" in command.log
-    with Command("render", "csv", "--names", "is-0", "--port", "hz") as command:
-        assert command.result() == 2 and "--port is the name 'hz'" in command.log
+    told = tell("membership", ("render", "csv", "--names", "is_0", "--services", "is", "--port", "hz"))
+    assert told.code == 2 and "'is_0' is not a host name" in told.log and "one list only" in told.log
+    told = tell("membership", ("render", "csv", "--names", "is-0", "--port", "hz"))
+    assert told.code == 2 and "--port is the name 'hz'" in told.log
 
 
 STORIES: dict[str, Callable[[Scene], None]] = {

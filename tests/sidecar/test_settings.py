@@ -11,13 +11,13 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import trustme
 
 from membership.testing import FakeKube, Pod
 from tests.running import HOST, Command, Process, Sidecar, clean_environ, pods, refused_port, until
+from tests.told import Told, tell
 
 WSO2 = {
     "services": "KUBERNETES_SERVICES",
@@ -68,19 +68,11 @@ def wrong(flag: str, place: str, folder: Path) -> str:
     return f"wrong-{place}"
 
 
-class Complaint(NamedTuple):
-    program: str
-    first: str
-    code: int
-    log: str
-    seconds: float
-
-
 @pytest.fixture(scope="module")
-def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Complaint]:
+def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Told]:
     """What each program says when all that is given is wrong, in this place and in all that count less."""
     folder = tmp_path_factory.mktemp("wrong")
-    started: list[tuple[str, str, Process]] = []
+    found: dict[tuple[str, str], Told] = {}
     for program, flags in FLAGS.items():
         for index, place in enumerate(PLACES):
             environ = clean_environ()
@@ -94,11 +86,8 @@ def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str]
                         environ[names[other]] = wrong(flag, other, folder)
                 if place == "wso2" and flag in WSO2:
                     environ[variable(flag)] = ""  # empty: as if it were not there
-            started.append((program, place, Process(program, arguments, environ)))
-    return {
-        (program, place): Complaint(program, place, process.finish(), process.log, process.seconds)
-        for program, place, process in started
-    }
+            found[program, place] = tell(program, arguments, environ)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -112,7 +101,7 @@ def complaints(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str]
     ],
 )
 def test_each_wrong_setting_is_named_from_the_place_that_counts(
-    complaints: Mapping[tuple[str, str], Complaint], program: str, place: str, flag: str
+    complaints: Mapping[tuple[str, str], Told], program: str, place: str, flag: str
 ) -> None:
     complaint = complaints[program, place]
     if flag == "out":
@@ -165,10 +154,10 @@ def test_nothing_at_all_is_two_complaints(program: str) -> None:
 )  # fmt: skip
 def test_these_are_wrong(arguments: tuple[str, ...]) -> None:
     standard = ("--server", "http://127.0.0.1:9", "--services", "is")
-    process = Process("membership-sidecar", (*standard, "--http", f"{HOST}:0", *arguments))
-    assert process.finish() == 2, process.log
-    assert process.count(re.escape(arguments[0].partition("=")[0])) or process.count("kubeconfig"), process.log
-    assert process.count("Traceback") == 0
+    told = tell("membership-sidecar", (*standard, "--http", f"{HOST}:0", *arguments))
+    assert told.code == 2, told.log
+    assert told.count(re.escape(arguments[0].partition("=")[0])) or told.count("kubeconfig"), told.log
+    assert told.count("Traceback") == 0
 
 
 @pytest.mark.parametrize(
@@ -178,9 +167,9 @@ def test_these_are_wrong(arguments: tuple[str, ...]) -> None:
      ("--on-change", ""), ("--on-change", "'"), ("--on-change-timeout", "0s")],
 )  # fmt: skip
 def test_these_are_wrong_for_the_sidecar(arguments: tuple[str, ...]) -> None:
-    process = Process("membership-sidecar", ("--server", "http://127.0.0.1:9", "--services", "is", *arguments))
-    assert process.finish() == 2, process.log
-    assert process.count(arguments[0]) == 1, process.log
+    told = tell("membership-sidecar", ("--server", "http://127.0.0.1:9", "--services", "is", *arguments))
+    assert told.code == 2, told.log
+    assert told.count(arguments[0]) == 1, told.log
 
 
 def test_durations_that_are_none() -> None:
@@ -193,10 +182,10 @@ def test_durations_that_are_none() -> None:
         "timeout": "s",
     }
     flags = [f"--{flag}={text}" for flag, text in given.items()]
-    command = Command("list", "--server", "http://127.0.0.1:9", "--services", "is", *flags)
-    assert command.result() == 2
+    told = tell("membership", ("list", "--server", "http://127.0.0.1:9", "--services", "is", *flags))
+    assert told.code == 2
     for flag, text in given.items():
-        assert command.count(rf"--{flag}\b.*{re.escape(text)}") == 1, command.log
+        assert told.count(rf"--{flag}\b.*{re.escape(text)}") == 1, told.log
 
 
 @pytest.mark.parametrize(("text", "shown"), [("500ms", "0.5 s"), ("2s", "2 s"), ("5m", "300 s")])
@@ -217,14 +206,11 @@ def kube() -> Iterator[FakeKube]:
         yield kube
 
 
-def run(kube: FakeKube, *arguments: str, environ: Mapping[str, str] | None = None) -> Command:
+def run(kube: FakeKube, *arguments: str, environ: Mapping[str, str] | None = None) -> Told:
     """`membership list` that must succeed."""
-    environ = clean_environ() if environ is None else environ
-    command = Command(
-        "list", *(() if "KUBERNETES_API_SERVER" in environ else ("--server", kube.url)), *arguments, environ=environ
-    )
-    assert command.result() == 0, command.log
-    return command
+    told = tell("membership", ("list", "--server", kube.url, *arguments), environ)
+    assert told.code == 0, told.log
+    return told
 
 
 @pytest.mark.parametrize("text", ["true", "TRUE", "1", "yes", "Yes"])
@@ -301,13 +287,14 @@ def test_credentials_in_variables(environ: dict[str, str], header: str | None) -
 
 
 def test_the_own_address_is_node_ip_then_pod_ip(kube: FakeKube) -> None:
-    for environ, own in (
+    cases = (
         ({"NODE_IP": "10.1.1.1", "POD_IP": "10.2.2.2"}, "10.1.1.1"),
         ({"NODE_IP": "", "POD_IP": "10.2.2.2"}, "10.2.2.2"),
         ({"MEMBERSHIP_SELF_IP": "10.3.3.3", "NODE_IP": "10.1.1.1"}, "10.3.3.3"),
-    ):
-        arguments = ("--server", kube.url, "--services", "wso2/none", "--gate-timeout", "200ms", "--on-timeout", "fail")
-        command = Command("wait", *arguments, environ=clean_environ(**environ))
+    )
+    arguments = ("--server", kube.url, "--services", "wso2/none", "--gate-timeout", "1500ms", "--on-timeout", "fail")
+    commands = [Command("wait", *arguments, environ=clean_environ(**environ)) for environ, _ in cases]
+    for command, (_, own) in zip(commands, cases, strict=True):
         assert command.result() == 3
         assert own in command.log
 
@@ -319,16 +306,15 @@ def test_the_own_address_is_node_ip_then_pod_ip(kube: FakeKube) -> None:
 @pytest.mark.parametrize("program", sorted(FLAGS))
 def test_a_file_that_does_not_exist_is_named(program: str, flag: str, name: str, tmp_path: Path) -> None:
     arguments = ["list"] if program == "membership" else []
-    process = Process(
-        program, [*arguments, "--server", "http://127.0.0.1:9", "--services", "is", f"--{flag}", str(tmp_path / name)]
-    )
-    assert process.finish() == 2
-    assert process.count(re.escape(str(tmp_path / name))) == 1
+    given = ["--server", "http://127.0.0.1:9", "--services", "is", f"--{flag}", str(tmp_path / name)]
+    told = tell(program, [*arguments, *given])
+    assert told.code == 2
+    assert told.count(re.escape(str(tmp_path / name))) == 1
 
 
 def test_the_kubeconfig_of_the_variable_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    command = Command("list", "--services", "is", environ=clean_environ(KUBECONFIG=str(tmp_path / "kc")))
-    assert command.result() == 2 and str(tmp_path / "kc") in command.log
+    told = tell("membership", ("list", "--services", "is"), clean_environ(KUBECONFIG=str(tmp_path / "kc")))
+    assert told.code == 2 and str(tmp_path / "kc") in told.log
 
 
 def test_a_state_file_and_a_target_need_not_exist(kube: FakeKube, tmp_path: Path) -> None:
@@ -461,14 +447,14 @@ def test_log_level(kube: FakeKube) -> None:
 @pytest.fixture(scope="module")
 def helps() -> dict[str, str]:
     asked = {
-        "membership-sidecar": Process("membership-sidecar", ["--help"]),
+        "membership-sidecar": tell("membership-sidecar", ["--help"]),
         **{
-            name: Process("membership", [name, "--help"])
+            name: tell("membership", [name, "--help"])
             for name in ("list", "watch", "wait", "render", "explain", "check")
         },
     }
-    assert all(process.finish() == 0 for process in asked.values())
-    return {name: process.output for name, process in asked.items()}
+    assert all(told.code == 0 for told in asked.values())
+    return {name: told.output for name, told in asked.items()}
 
 
 @pytest.mark.parametrize("name", ["membership-sidecar", "list", "watch", "wait", "render", "explain", "check"])

@@ -51,7 +51,7 @@ def test_the_sidecar_with_the_arguments_of_the_manifest(kube: FakeKube, tmp_path
         until(lambda: sidecar.get("/startupz").status == 200, 10, "the gate")
         assert managers(target.read_text()) == [("10.244.0.7", 9443), ("10.244.0.8", 9443)]
         kube.set_service("wso2", "wso2sp-manager", [*MANAGERS, Pod("10.244.0.9")], ports={"https": 9443})
-        until(lambda: len(managers(target.read_text())) == 3, 5, "the third manager")
+        until(lambda: len(managers(target.read_text())) == 3, what="the third manager")
         kube.set_service("wso2", "wso2sp-manager", [], ports={"https": 9443})
         sidecar.wait_log("has no address")
         assert len(managers(target.read_text())) == 3

@@ -20,7 +20,8 @@ from membership.hazelcast import AGAIN_AFTER, ROUND_LIMIT, Asker, read_probe
 from membership.hazelcast_rest import read_cluster
 from membership.testing import FakeKube, Pod
 from membership.verify import Target, View
-from tests.running import Command, Sidecar, until
+from tests.running import STOP_LIMIT, Command, Sidecar, until
+from tests.told import tell
 
 PORT = random.randrange(15000, 30000)
 """Below the ports that the kernel gives out; together with a block of addresses of its own, nobody else's."""
@@ -249,7 +250,9 @@ def test_a_pod_that_is_gone_is_unexpected_and_one_that_terminates_is_not(cluster
         comes(sidecar, "agreed")
         cluster.pods("abc", terminating="c")
         sidecar.follows([cluster.host("a"), cluster.host("b")])
-        until(lambda: comes(sidecar, "agreed")["age_seconds"] < 1 and len(sidecar.get("/verify").json["views"]) == 2)
+        until(
+            lambda: comes(sidecar, "agreed")["age_seconds"] < 1 and len(sidecar.get("/verify").json["views"]) == 2, 10
+        )
         began = time.monotonic()
         cluster.pods("ab")
         answer = comes(sidecar, "unexpected", 10)
@@ -292,16 +295,22 @@ def test_local_asks_the_own_member_only(cluster: Cluster) -> None:
         assert not cluster.members["a"].asked
 
 
+def told(sidecar: Sidecar, states: list[str]) -> Any:
+    """The verdict, where the members' states are these."""
+    found = sidecar.get("/verify").json
+    return found if [view["state"] for view in found["views"]] == states else None
+
+
 def test_bad_members_end_in_a_reason_and_not_in_a_hang(cluster: Cluster) -> None:
     cluster.pods("abcde")
     cluster.run("a", "abcde")
     for name, answer in (("b", "silent"), ("c", "drip"), ("d", "html"), ("e", "huge")):
         cluster.run(name, "abcde", answer)
     with cluster.sidecar() as sidecar:
-        until(lambda: sidecar.get("/verify").json["unknown"], ROUND_LIMIT + 5, "a round")
-        found = sidecar.get("/verify").json
+        wanted = ["ready", "silent", "silent", "unknown", "unknown"]
+        # On a busy machine one that answers nonsense may be too slow for the first round.
+        found = until(lambda: told(sidecar, wanted), 4 * ROUND_LIMIT, f"a round with {wanted}")
         assert found["verdict"] == "unknown"
-        assert [view["state"] for view in found["views"]] == ["ready", "silent", "silent", "unknown", "unknown"]
         assert all(0 < len(entry["why"]) < 300 for entry in found["unknown"])
 
 
@@ -322,11 +331,11 @@ def test_hanging_members_delay_neither_the_list_nor_the_end(cluster: Cluster) ->
         cluster.run(name, "abc", "silent")
     with cluster.sidecar() as sidecar:
         sidecar.follows([cluster.host(name) for name in "abc"])
-        until(lambda: cluster.members["a"].asked, 5, "a question")
+        until(lambda: cluster.members["a"].asked, what="a question")
         cluster.pods("abcd")
-        sidecar.follows([cluster.host(name) for name in "abcd"], 0.5)
+        sidecar.follows([cluster.host(name) for name in "abcd"], ROUND_LIMIT / 2)
         code, took = sidecar.stop(signal.SIGTERM)
-        assert (code, took < 1.0) == (0, True), took
+        assert (code, took < STOP_LIMIT) == (0, True), took
 
 
 def clients_of(endpoint: str) -> list[str]:
@@ -342,16 +351,16 @@ def test_a_client_that_hangs_is_ended_with_the_sidecar(cluster: Cluster) -> None
         until(lambda: "client" in member.asked, 10, "the client's question")
         assert clients_of(cluster.at("a")[0])
         code, took = sidecar.stop(signal.SIGTERM)
-        assert (code, took < 1.0) == (0, True), took
-        until(lambda: not clients_of(cluster.at("a")[0]), 1, "the end of the client")
+        assert (code, took < STOP_LIMIT) == (0, True), took
+        until(lambda: not clients_of(cluster.at("a")[0]), what="the end of the client")
 
 
 @pytest.mark.parametrize(
     "flag, value, word", [("--verify", "some", "off, local, all"), ("--verify-interval", "0.2s", "1s")]
 )
 def test_wrong_settings(flag: str, value: str, word: str) -> None:
-    with Sidecar("http://127.0.0.1:1", flag, value) as sidecar:
-        assert sidecar.finish() == 2 and word in sidecar.log
+    told = tell("membership-sidecar", ("--server", "http://127.0.0.1:1", "--services", "wso2/is", flag, value))
+    assert told.code == 2 and word in told.log
 
 
 # The command
@@ -397,7 +406,7 @@ def test_command_gives_up_at_its_timeout(cluster: Cluster, answer: str, word: st
     cluster.run("a", "a", answer)
     with cluster.command("--timeout", "2s") as command:
         assert command.result() == 3 and command.out[0].startswith(word)
-        assert 2 <= command.seconds < 6
+        assert 2 <= command.seconds < 10
 
 
 def test_command_waits_for_what_is_forming(cluster: Cluster) -> None:
@@ -475,7 +484,7 @@ def test_many_members_that_hang_take_bounded_time(monkeypatch: pytest.MonkeyPatc
     for member in members:
         member.close()
     assert {view.state for view in views} == {"silent"} and [view.asked for view in views] == [t.name for t in targets]
-    assert 1 <= time.monotonic() - began < 2
+    assert 1 <= time.monotonic() - began < 5
 
 
 BAD: list[bytes] = [

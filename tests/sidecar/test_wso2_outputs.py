@@ -7,7 +7,8 @@ from pathlib import Path
 
 
 from membership.testing import FakeKube
-from tests.running import Command, Process, Sidecar, pods, until
+from tests.running import Command, Sidecar, pods, until
+from tests.told import tell
 from tests.unit.wso2_files import AXIS2_EI, TOML_IS_5_11, TOML_IS_7_1
 
 CONF = "repository/conf/deployment.toml"
@@ -27,10 +28,10 @@ def test_a_deployment_toml_follows_the_list_and_is_never_emptied(kube: FakeKube,
     source.write_text(TOML_IS_7_1)
     out = f"product:{source}:{tmp_path}/tree/"
     with Sidecar(kube, "--product", "is-7.1", "--out", out, "--self-ip", "10.244.0.5") as sidecar:
-        until(lambda: members(target) == ["10.244.0.5:4001", "10.244.0.6:4001"], 5, "both members")
+        until(lambda: members(target) == ["10.244.0.5:4001", "10.244.0.6:4001"], what="both members")
         assert "local_member_port = 4001" in target.read_text() and source.read_text() == TOML_IS_7_1
         kube.set_service("wso2", "is", pods(3))
-        until(lambda: len(members(target)) == 3, 5, "the third member")
+        until(lambda: len(members(target)) == 3, what="the third member")
         written = target.read_bytes()
         kube.set_service("wso2", "is", [])
         sidecar.wait_log("has no address")
@@ -51,7 +52,7 @@ def test_a_broken_source_is_a_failure_that_is_told_until_it_is_mended(kube: Fake
         sidecar.wait_log("cannot be read", 10)
         source.write_text(TOML_IS_5_11)
         until(lambda: len(members(target)) == 2, 15, "the file, once its source is whole")
-        until(lambda: sidecar.get("/readyz?verbose").text.count("[!]output") == 0, 5, "the output to be well")
+        until(lambda: sidecar.get("/readyz?verbose").text.count("[!]output") == 0, what="the output to be well")
 
 
 def test_a_tree_without_staging_is_warned_of(kube: FakeKube, tmp_path: Path) -> None:
@@ -67,8 +68,8 @@ def test_a_tree_without_staging_is_warned_of(kube: FakeKube, tmp_path: Path) -> 
 
 def test_a_source_that_does_not_exist_is_2(kube: FakeKube, tmp_path: Path) -> None:
     out = f"axis2-xml:{tmp_path}/none.xml:{tmp_path}/x.xml"
-    process = Process("membership-sidecar", ["--services", "wso2/is", "--server", kube.url, "--out", out])
-    assert process.finish() == 2 and f"{tmp_path}/none.xml" in process.log
+    told = tell("membership-sidecar", ["--services", "wso2/is", "--server", kube.url, "--out", out])
+    assert told.code == 2 and f"{tmp_path}/none.xml" in told.log
 
 
 def test_the_command_patches_to_stdout_and_into_a_tree(kube: FakeKube, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """What may happen to requests and lines, by name."""
 
+import re
 from dataclasses import dataclass
 from random import Random
 
+from tests.simulation.encoding import frame
 from tests.simulation.server import BAD, Mark, Request
 
 PAGE = b"<html><body>502 Bad Gateway</body></html>"
@@ -34,6 +36,9 @@ FAULTS = (
     *BODIES,
     *IN_STREAM,
 )
+STRAY = b'{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"x","resourceVersion":"7"}}}\n'
+UNVERSIONED = b'{"type":"MODIFIED","object":{"kind":"Endpoints","metadata":{"name":"x"},"addressType":"IPv4"}}\n'
+_SEEN = re.compile(rb"k8s\x00|ADDED|MODIFIED|DELETED|BOOKMARK|10\.\d+\.\d+\.\d+")
 DAMAGES = ("byte", "newline", "cut-line", "page", "type", "kind", "no-version")
 
 
@@ -57,8 +62,18 @@ class Window:
         return target == "any" or target == ("watch" if request.watches else "list") or target == request.resource
 
 
-def damaged(line: bytes, mark: Mark, how: str, random: Random) -> tuple[bytes, Mark]:
-    """A line in which a fault can be seen: no reader can tell a wrong digit from a right one."""
+def damaged(line: bytes, mark: Mark, how: str, random: Random, *, protobuf: bool) -> tuple[bytes, Mark]:
+    """A line or frame in which a fault can be seen: no reader can tell a wrong digit from a right one."""
+    if how == "type":
+        line = line.replace(b'"type":"', b'"type":"NOT', 1)
+        return frame(line) if protobuf else line, BAD
+    if how in ("kind", "no-version"):
+        line = STRAY if how == "kind" else UNVERSIONED
+        return frame(line) if protobuf else line, BAD
+    return _damaged_frame(frame(line), how, random) if protobuf else _damaged_line(line, mark, how, random)
+
+
+def _damaged_line(line: bytes, mark: Mark, how: str, random: Random) -> tuple[bytes, Mark]:
     if how == "byte":
         place = random.randrange(len(line))
         return line[:place] + b"\xff" + line[place + 1 :], Mark("doubtful", mark.history, mark.rv)
@@ -66,10 +81,20 @@ def damaged(line: bytes, mark: Mark, how: str, random: Random) -> tuple[bytes, M
         return line[:-1], BAD
     if how == "cut-line":
         return line[: random.randrange(1, len(line) - 1)], BAD
-    if how == "page":
-        return PAGE + b"\n" + line, BAD
-    if how == "type":
-        return line.replace(b'"type":"', b'"type":"NOT', 1), BAD
-    if how == "kind":
-        return b'{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"x","resourceVersion":"7"}}}\n', BAD
-    return b'{"type":"MODIFIED","object":{"kind":"Endpoints","metadata":{"name":"x"},"addressType":"IPv4"}}\n', BAD
+    return PAGE + b"\n" + line, BAD
+
+
+def _damaged_frame(data: bytes, how: str, random: Random) -> tuple[bytes, Mark]:
+    """`byte` strikes where a reader looks: elsewhere a length may become another, and nothing tells."""
+    message = data[4:]
+    if how == "byte":
+        seen = random.choice(list(_SEEN.finditer(message)))
+        place = random.randrange(*seen.span())
+        message = message[:place] + b"\xff" + message[place + 1 :]
+        return len(message).to_bytes(4, "big") + message, BAD
+    if how == "newline":  # the next frame's first byte is taken for this one's last
+        return (len(message) + 1).to_bytes(4, "big") + message, BAD
+    if how == "cut-line":
+        message = message[: random.randrange(1, len(message) - 1)]
+        return len(message).to_bytes(4, "big") + message, BAD
+    return PAGE + data, BAD

@@ -111,11 +111,11 @@ REFLECTOR = (
     Edit(
         "read on after a bad line",
         "follower",
-        "events = [stream.decode(line) for line in lines or ()]",
+        "events = [stream.decode(frame) for frame in frames or ()]",
         "events = []\n"
-        "                for line in lines or ():\n"
+        "                for frame in frames or ():\n"
         "                    try:\n"
-        "                        events.append(stream.decode(line))\n"
+        "                        events.append(stream.decode(frame))\n"
         "                    except ApiError:\n"
         "                        pass",
     ),
@@ -224,33 +224,44 @@ REFLECTOR = (
 WIRE = (
     Edit(
         "an unknown event is a bookmark",
-        "wire",
-        "if envelope.type not in EventType.__members__:",
-        "if envelope.type not in EventType.__members__:\n"
-        "        version = _version(_decode(_BOOKMARK, envelope.object).metadata)\n"
-        "        return Event(EventType.BOOKMARK, version, None)\n"
+        "wire.codec",
+        "if type not in EventType.__members__:",
+        "if type not in EventType.__members__:\n"
+        "        return Event(EventType.BOOKMARK, _version(codec.bookmark(raw)), None)\n"
         "    if False:",
     ),
-    Edit("any list is a list of slices", "wire", "if kind != expected:", "if False:"),
+    Edit("any list is a list of slices", "wire.codec", "if found != expected:", "if False:"),
     Edit(
         "a list needs no version",
-        "wire",
-        'if not metadata.resource_version:\n        raise BadAnswer(f"the {exp',
-        'if False:\n        raise BadAnswer(f"the {exp',
+        "wire.codec",
+        'if not metadata.resource_version:\n        raise BadAnswer(f"the {res',
+        'if False:\n        raise BadAnswer(f"the {res',
     ),
-    Edit("damaged names of fields are unknown fields", "wire", 'str(data, "utf-8")', "pass"),
-    Edit("compare versions as text", "wire", "else ours > others", "else version > than"),
+    Edit("damaged names of fields are unknown fields", "wire.json", 'str(data, "utf-8")', "pass"),
+    Edit("compare versions as text", "wire.objects", "else ours > others", "else version > than"),
     Edit(
         "410 is like any other error",
-        "wire",
+        "wire.shapes",
         "code = status.code or code",
         "code = status.code or code\n    code = 500 if code == 410 else code",
     ),
     Edit(
         "drop the rest of a line whose end has not come",
-        "kube",
+        "wire.framing",
         "self._tail, self._tail_size = [rest], len(rest)",
         "self._tail, self._tail_size = [], 0",
+    ),
+    Edit(
+        "drop the rest of a frame whose end has not come",
+        "wire.framing",
+        "self._keep(data[at:], _PREFIX + size)",
+        "self._keep(data[:0], _PREFIX)",
+    ),
+    Edit(
+        "an endpoint that has changed is what it was",
+        "wire.memory",
+        "changed = tuple([known.get(value) or decode(value) for value in values])",
+        "changed = before.endpoints[first:last]",
     ),
     Edit("no Retry-After", "kube", "error.retry_after = float(after)", "pass"),
 )

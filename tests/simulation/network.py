@@ -14,6 +14,7 @@ from greenlet import getcurrent, greenlet
 
 from membership.errors import BadAnswer, Silent, Unreachable
 from membership.transport import CONNECT_TIMEOUT, Address, Exchange, Interrupt
+from tests.simulation.encoding import TYPE, frame, whole
 from tests.simulation.faults import BODIES, IN_STREAM, STATUSES, Window, damaged
 from tests.simulation.history import History
 from tests.simulation.machine import Blocked, Machine
@@ -51,7 +52,7 @@ class Watched:
 class Network:
     """Between the product and the servers."""
 
-    def __init__(self, machine: Machine, servers: Servers, random: Random, watched: Watched) -> None:
+    def __init__(self, machine: Machine, servers: Servers, random: Random, watched: Watched, protobuf: float) -> None:
         self.machine = machine
         self.random = random
         self.watched = watched
@@ -64,6 +65,9 @@ class Network:
         self.buffered_until = 0.0
         self.damages: list[str] = []
         """What happens to the next lines."""
+        self._protobuf = protobuf
+        self._chance = Random(0)
+        """How often an answer is in protobuf where that is asked for: a proxy may not know it."""
         self._servers = servers
 
     def connect(self, address: Address, interrupt: Interrupt) -> Exchange:
@@ -77,6 +81,10 @@ class Network:
 
     def delay(self) -> float:
         return self.random.random() * self.latency
+
+    def speaks_protobuf(self, accepted: str) -> bool:
+        """Whether the answer to a request with this Accept header is in protobuf."""
+        return accepted.startswith(TYPE) and self._chance.random() < self._protobuf
 
     def window(self, request: Request) -> Window | None:
         now = self.machine.now
@@ -173,6 +181,7 @@ class Connection(Exchange):
         self.asked = Request("", "", "", None)
         self.sent_at = 0.0
         self.open = True
+        self.protobuf = False
         self.mute = False
         self.spoilt = False
         """It has ended or will be silent: the fault came before it shows."""
@@ -209,6 +218,7 @@ class Connection(Exchange):
     def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, deadline: float) -> None:
         network, machine = self._network, self._machine
         self.asked = parse(target)
+        self.protobuf = network.speaks_protobuf(headers["Accept"])
         self.sent_at = machine.now
         network.watched.sent(self)
         window = network.window(self.asked) if any(w.fault == "refused" for w in network.windows) else None
@@ -276,6 +286,9 @@ class Connection(Exchange):
     # The server's side.
 
     def respond(self, status: int, headers: dict[str, str], body: bytes, mark: Mark) -> None:
+        encoded = whole(body) if self.protobuf else None
+        if encoded is not None:
+            headers, body = {**headers, "Content-Type": TYPE}, encoded
         if self.broken == "late":
             self._last = self._machine.now + LATE
         elif self.broken and status == 200:
@@ -287,10 +300,16 @@ class Connection(Exchange):
         self._later(self._take_whole, (Answer(status, headers), body, mark))
 
     def accept(self) -> None:
-        self._later(self._take_head, Answer(200, {}))
+        headers = {"Content-Type": f"{TYPE};stream=watch"} if self.protobuf else {}
+        self._later(self._take_head, Answer(200, headers))
 
     def send(self, data: bytes, mark: Mark) -> None:
         network = self._network
+        if network.damages and self.broken not in ("half", "stuck"):
+            how = network.damages.pop()
+            data, mark = damaged(data, mark, how, network.random, protobuf=self.protobuf)
+        elif self.protobuf:
+            data = frame(data)
         if self.broken in ("half", "stuck"):
             # A watch of which only a part of a line gets through.
             self._later(self._take, (data[: len(data) // 2], BAD))
@@ -298,8 +317,6 @@ class Connection(Exchange):
                 self._later(self.fail, "reset by peer")
             self.mute = self.spoilt = True
             return
-        if network.damages:
-            data, mark = damaged(data, mark, network.damages.pop(), network.random)
         if len(data) > 100 and network.random.random() < 0.05:
             middle = network.random.randrange(1, len(data))
             self._later(self._take, (data[:middle], PART))

@@ -247,7 +247,10 @@ class Servers:
             watcher.line.finish()
             return
         if replica.view > begun and replica.view >= watcher.cursor:
-            line = b'{"type":"BOOKMARK","object":{"kind":"X","metadata":{"resourceVersion":"%d"}}}\n' % replica.view
+            line = (
+                b'{"type":"BOOKMARK","object":{"kind":"ConfigMap","metadata":{"resourceVersion":"%d"}}}\n'
+                % replica.view
+            )
             watcher.line.send(line, Mark("whole", watcher.told, replica.view))
         self._plan(watcher, replica, begun)
 

@@ -88,7 +88,8 @@ class World:
         self.machine.run(self.machine.now)
         self.servers = Servers(self.machine, self.cluster, setting.replicas, setting.bookmarks, Random(seed + 1))
         self.oracle = Oracle(self.machine, setting)
-        self.network = Network(self.machine, self.servers, Random(seed + 2), self.oracle)
+        protobuf = (1.0, 0.5, 0.0)[seed % 3]
+        self.network = Network(self.machine, self.servers, Random(seed + 2), self.oracle, protobuf)
         self.oracle.network = self.network
         self._lag = Random(seed + 3)
 

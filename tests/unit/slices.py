@@ -1,7 +1,5 @@
 """Small builders for unit tests: slices, endpoints and their JSON, with the defaults of an ordinary StatefulSet."""
 
-import json
-from collections.abc import Iterable
 from typing import Any
 
 from membership.wire import (
@@ -105,14 +103,3 @@ def slice_json(name: str = "is-a", rv: str = "7", **more: Any) -> dict[str, Any]
 
 def endpoints_json(name: str = SERVICE, rv: str = "7", **more: Any) -> dict[str, Any]:
     return {"kind": "Endpoints", "metadata": {"name": name, "namespace": NAMESPACE, "resourceVersion": rv}, **more}
-
-
-def list_json(items: Iterable[dict[str, Any]] | None, kind: str = "EndpointSlice", rv: str = "42") -> bytes:
-    """A list answer: its items name no kind, as in a real one."""
-    bare = None if items is None else [{key: item[key] for key in item if key != "kind"} for item in items]
-    return json.dumps({"kind": f"{kind}List", "metadata": {"resourceVersion": rv}, "items": bare}).encode()
-
-
-def line_json(kind: str, object: Any) -> bytes:
-    """A watch line."""
-    return json.dumps({"type": kind, "object": object}).encode()

@@ -14,6 +14,9 @@ from benchmarks.faults.observed import Belief, Told, busiest_second, observe
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
 from benchmarks.faults.table import PAGE, RESULTS, render
 from benchmarks.faults.verdict import is_good, verdict
+from tests.faults.catalogue import CATALOGUE
+from tests.real.mistakes import MISTAKES, ROOT
+from tests.real.mistakes import RESULTS as SEEN
 
 ARM = {arm.name: arm for arm in ARMS}
 OURS, INFORMER = ARM["membership_library"], ARM["kubernetes_informer"]
@@ -42,6 +45,17 @@ def test_names_are_those_of_the_code() -> None:
     assert {(claim.fault, claim.arm) for claim in CLAIMS} <= set(PAIRS)
     assert {arm.environment for arm in ARMS} <= {path.stem for path in REQUIREMENTS.glob("*.txt")}
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_every_test_on_the_real_control_plane_was_seen_to_fail() -> None:
+    """Edits that still fit, each seen by its test, and one for each test that the catalogue names."""
+    seen = json.loads(SEEN.read_text())
+    assert [key for key, said in seen.items() if not said] == []
+    assert seen.keys() <= {mistake.key for mistake in MISTAKES}
+    broken = {test for mistake in MISTAKES for test in (mistake.test, mistake.begins)}
+    assert {test for fault in CATALOGUE for test in fault.real} <= broken
+    for edit in (edit for mistake in MISTAKES for edit in mistake.edits):
+        assert edit.made(ROOT) != (ROOT / edit.file).read_text()
 
 
 def timeline(*points: tuple[float, str]) -> Told:

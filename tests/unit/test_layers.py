@@ -16,7 +16,6 @@ FILES = {
     for path in sorted((ROOT / package).rglob("*.py"))
 }
 _PURE_NAMES = (
-    "wire",
     "store",
     "members",
     "roster",
@@ -29,17 +28,17 @@ _PURE_NAMES = (
     "errors",
     "names",
     "quantity",
+    "verify",
+    "push",
+    "static",
+    "history",
 )
 PURE = sorted(
-    [
-        f"membership/{name}.py"
-        for name in (*_PURE_NAMES, "verify", "push", "static")
-        if name != "verify" or "membership/verify.py" in FILES
-    ]
-    + [name for name in FILES if name.startswith(("membership/render/", "membership/wso2/"))]
+    [f"membership/{name}.py" for name in _PURE_NAMES]
+    + [name for name in FILES if name.startswith(("membership/render/", "membership/wire/", "membership/wso2/"))]
 )
 PURE_LIBRARIES = frozenset(
-    "bisect collections dataclasses decimal enum functools heapq html io ipaddress "
+    "bisect collections dataclasses datetime decimal enum functools heapq html io ipaddress "
     "itertools json math msgspec operator re string tomllib traceback types typing".split()
 )
 FORMAT_LIBRARIES = frozenset({"jinja2", "lxml", "tomlkit", "xml", "yaml"})
@@ -93,6 +92,12 @@ def test_the_files_that_are_held_exist() -> None:
 
 
 @pytest.mark.parametrize("path", PURE)
+def test_pure_files_do_not_read_the_clock_by_the_library_of_dates(path: str) -> None:
+    names = {node.attr for node in ast.walk(FILES[path]) if isinstance(node, ast.Attribute)}
+    assert not names & {"now", "utcnow", "today"}
+
+
+@pytest.mark.parametrize("path", PURE)
 def test_pure_files_import_pure_files_and_pure_libraries(path: str) -> None:
     pure = {module(name) for name in PURE}
     libraries = PURE_LIBRARIES | (
@@ -101,6 +106,8 @@ def test_pure_files_import_pure_files_and_pure_libraries(path: str) -> None:
     for name in imports(path):
         if path == "membership/reflector.py" and name == "random":
             continue  # for its type; the next test holds that nothing else is taken from it
+        if path == "membership/wire/protobuf.py" and name == "datetime":
+            continue  # for arithmetic; the test after the next holds that no clock is read
         assert name in pure or name.split(".")[0] in libraries, name
 
 
@@ -108,6 +115,11 @@ def test_the_reflector_takes_nothing_but_a_type_from_random() -> None:
     names = named(FILES["membership/reflector.py"])
     assert {name for name in names if name.startswith("random.")} == {"random.Random"}
     assert "Random" not in called(FILES["membership/reflector.py"])
+
+
+def test_the_codec_reads_no_clock() -> None:
+    names = {name.rpartition(".")[2] for name in named(FILES["membership/wire/protobuf.py"])}
+    assert not names & {"now", "utcnow", "today"}
 
 
 @pytest.mark.parametrize("path", PURE)

@@ -4,13 +4,15 @@ Every case also holds that explain() says the same as the list: the addresses it
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membership.members import Decision, Rules, decide, explain, read_slice
+from membership import members
+from membership.members import Candidate, Decision, Rules, decide, explain, read_slice
 from membership.model import Member
 from membership.wire import Conditions, Endpoint, EndpointSlice, Port, TargetRef
 from tests.unit.slices import DRAINING, DYING, SERVING, STARTING, piece, pod
@@ -421,3 +423,48 @@ def test_of_any_slices_the_list_is_sorted_and_filtered(slices: list[EndpointSlic
         assert not any(member.terminating for member in members)
     if rules.ready_only:
         assert all(member.serving for member in members)
+
+
+@settings(max_examples=300, deadline=None)
+@given(slices=some_slices(), rules=ANY_RULES)
+def test_where_every_endpoint_is_decided_by_itself_all_rules_say_the_same(
+    slices: list[EndpointSlice], rules: Rules
+) -> None:
+    readings = sorted((read_slice(slice, rules) for slice in slices), key=lambda reading: reading.order)
+    newest = [reading for reading in readings if reading.slice.owner_uid]
+    owner = max(newest, key=lambda one: (one.slice.metadata.creation_timestamp or "", one.order), default=None)
+    uid = owner.slice.owner_uid if owner else ""
+    apart = members._decide_apart([one for one in readings if one.slice.owner_uid in ("", uid)])
+    if apart is not None:
+        same = [one for one in readings if one.slice.owner_uid in ("", uid)]
+        assert apart == members._decide_together(same, uid, rules)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    before=_endpoints([A, B, C]),
+    place=st.integers(0, 4),
+    gone=st.integers(0, 2),
+    come=_endpoints([A, B, C, "nonsense"]),
+    copied=st.booleans(),
+    ports=st.sampled_from([{"hazelcast": 4000}, {"hazelcast": 5701}]),
+)
+def test_reading_what_was_read_before_is_reading_it_anew(
+    before: list[Endpoint], place: int, gone: int, come: list[Endpoint], copied: bool, ports: dict[str, int]
+) -> None:
+    """Whether an endpoint that is as it was is the same object, as from protobuf, or an equal one, as from JSON."""
+    rules = Rules(port="hazelcast")
+    after = [*before[:place], *come, *before[place + gone :]]
+    if copied:
+        after = [Endpoint(**{name: getattr(one, name) for name in one.__struct_fields__}) for one in after]
+    earlier = read_slice(piece(*before, rv=1, name="x"), rules)
+    slice = piece(*after, rv=2, name="x", ports=ports)
+    found, anew = read_slice(slice, rules, earlier), read_slice(slice, rules)
+    assert list(map(said, found.candidates)) == list(map(said, anew.candidates))
+    if ports == {"hazelcast": 4000} and not copied and len(before) == len(set(map(id, before))):
+        kept = {id(one): candidate for one, candidate in zip(before, earlier.candidates)}
+        assert all(kept[id(one)] is candidate for one, candidate in zip(after, found.candidates) if id(one) in kept)
+
+
+def said(candidate: Candidate) -> tuple[Any, ...]:
+    return tuple(getattr(candidate, field.name) for field in fields(candidate))

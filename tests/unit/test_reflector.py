@@ -410,6 +410,13 @@ def test_backoff_doubles_from_200_ms_to_30_s_with_full_jitter() -> None:
         assert min(waits) < 0.1 * ceiling and max(waits) > 0.9 * ceiling, f"failure {number + 1}"
 
 
+def test_before_the_first_list_backoff_ends_at_5_s() -> None:
+    runs = [fail_often(World(seed), 12) for seed in range(200)]
+    for number, waits in enumerate(zip(*runs, strict=True)):
+        ceiling = min(5.0, 0.2 * 2**number)
+        assert 0.9 * ceiling < max(waits) <= ceiling, f"failure {number + 1}"
+
+
 def test_backoff_stays_at_its_limit_in_a_long_outage() -> None:
     world = watching()
     begun = world.now

@@ -11,7 +11,7 @@ import yaml
 from membership import RenderError
 from membership.model import Member, ServiceDefinition, ServicePort
 from membership.render import FORMATS, Setup
-from membership.wire import Resource, decode_list
+from membership.wire import Json, Resource, decode_list
 from tests.unit.lists import member, snapshot
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "haproxy"
@@ -40,7 +40,7 @@ def example() -> tuple[ServiceDefinition, ...]:
     """The Services of the example, as the API server gives them."""
     items = list(yaml.safe_load_all((EXAMPLE / "services.yaml").read_text()))
     answer = {"kind": "ServiceList", "metadata": {"resourceVersion": "1"}, "items": items}
-    listing = decode_list(json.dumps(answer).encode(), Resource.SERVICES)
+    listing = decode_list(Json(), json.dumps(answer).encode(), Resource.SERVICES)
     return tuple(item.definition for item in listing.items if item.definition)
 
 
