@@ -7,7 +7,7 @@ CHECKED := tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_d
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo run check format test simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
-	bench-faults man clean
+	bench-full bench-check bench-faults man clean
 
 help:  ## this list
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -66,8 +66,19 @@ test-e2e-full: venv controlplane  ## every scenario of that tier on every server
 soak: venv controlplane  ## churn and faults on a real control plane for SOAK_MINUTES (10), then: true, and nothing grew
 	$(BIN)/python -m tests.soak
 
-bench: venv controlplane  ## watch latency on the real control plane: ours beside a bare socket
-	$(BIN)/python -m benchmarks.latency
+bench: venv controlplane  ## every client's watch latency and cost, short: docs/benchmarks.md; 10 minutes; root, or user namespaces
+	$(BIN)/python -m benchmarks.latency --plan bench
+	$(BIN)/python -m benchmarks.page
+
+bench-full: venv controlplane  ## the same with 1000 changes for each client, on a quiet machine: the figures that are quoted; a night
+	$(BIN)/python -m benchmarks.latency --plan full
+	$(BIN)/python -m benchmarks.cost --plan full
+	$(BIN)/python -m benchmarks.scale --plan full
+	$(BIN)/python -m benchmarks.blackhole --bound 1000
+	$(BIN)/python -m benchmarks.page
+
+bench-check: venv controlplane  ## has it become slower? ratios of a short run against the committed ones; 3 minutes
+	$(BIN)/python -m benchmarks.check
 
 bench-faults: venv  ## this and other clients through the same faults: docs/faults.md; 10 minutes
 	$(BIN)/python -m benchmarks.faults

@@ -1,236 +1,212 @@
-"""From a change on the API server to whoever needs it: how long, and how much of that is ours?
+"""From a change on the API server to the hands of a program: how long, for every client?
 
-    make bench                                  300 changes, 3 endpoints
-    python -m benchmarks.latency --changes 1000 --endpoints 1000
+    make bench                                  6 minutes: all arms at 100 endpoints, the main ones at 1000
+    make bench-full                             5 hours, 1000 changes per arm: the figures that are quoted
+    python -m benchmarks.latency --fake         a quick look, on a FakeKube
+    python -m benchmarks.latency --plan look --arms ours_callback,kr8s --endpoints 1000 --rate 4
 
-A writer patches a slice of its own (own managed-by label: the endpointslice controller leaves it alone) on the real
-control plane, at jittered intervals that wait for nobody. Three processes stamp: a bare TLS socket that watches the
-same slices (the floor), a blocking query on the sidecar's /members, and inotify on the file that the sidecar keeps.
-Sightings are matched by resource version, and for the file by an address that only this change has. "Ours" is the
-difference to the bare socket in the same run: what the sidecar adds to the server and the network.
+The arms (arms/catalogue.py) take turns in random order, each block with a fresh process that is alone with the server.
+Two of them are controls: bare sockets that only stamp, in Python and in Go. A change is correlated with what an arm
+tells by its resource version, all times are CLOCK_MONOTONIC. Results: results/latency-PLAN.json.
 """
 
 import argparse
 import json
-import os
-import platform
-import random
-import socket
-import subprocess
+import shlex
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from testbed.cluster import create_namespace, create_service_account, grant
-from testbed.plane import ControlPlane
+from benchmarks.arms.catalogue import Arm, arm
+from benchmarks.arms.pod import Pod
+from benchmarks.arms.running import ArmFailed, Running
+from benchmarks.environments import prepare
+from benchmarks.machine import busy_share, describe
+from benchmarks.plans import PLANS, Cell
+from benchmarks.service import NAMESPACE, SERVICE, Shape, Writer, fake_service, real_service
+from benchmarks.sightings import Change, Seen, distribution, match, percentiles
+from benchmarks.writing import write
 
-NAMESPACE, SERVICE = "wso2", "is"
-WARM_UP = 20
-INTERVAL = (0.04, 0.12)
-"""Seconds between changes, uniform: not in step with anything."""
 RESULTS = Path(__file__).parent / "results"
+SYNC_LIMIT = 60.0
+SETTLE = 2.0
+"""Seconds after the last change; what a watching arm has not told by then is lost. Habits have theirs (Arm.delay)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One write: its resource version, the address that only it has, and when it was sent and answered."""
+@dataclass(slots=True)
+class Tally:
+    """What the blocks of one arm gave."""
 
-    version: str
-    address: str
-    sent: int
-    answered: int
-
-
-class Watcher:
-    """A process that stamps; `seen` is what it saw first of each key."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.seen: dict[str, int] = {}
-        command = [sys.executable, "-m", "benchmarks.watchers", *arguments]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-        if not self._ready.wait(20):
-            raise SystemExit(f"watcher {arguments[0]} did not start")
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(5)
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            sighting = json.loads(line)
-            if sighting["ns"]:
-                self.seen.setdefault(sighting["key"], sighting["ns"])
-            else:
-                self._ready.set()
+    seen: list[Seen] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    synced: list[float] = field(default_factory=list)
+    cpu_seconds: float = 0.0
+    resident_mib: float = 0.0
+    failed: str = ""
 
 
-def measure(plane: ControlPlane, directory: Path, changes: int, endpoints: int) -> dict[str, Any]:
-    """One run; percentiles in milliseconds."""
-    create_namespace(plane, NAMESPACE)
-    create_service_account(plane, NAMESPACE, "sidecar")
-    rules = [{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch", "patch"]}]
-    grant(plane, NAMESPACE, "sidecar", rules)
-    token = plane.token(NAMESPACE, "sidecar", seconds=7200)
-    (directory / "token").write_text(token)
-    created = plane.request(
-        "POST", f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices", _slice(endpoints)
-    )
-    file, port = directory / "shared" / "members.txt", _free_port()
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "sidecar", "--services", f"{NAMESPACE}/{SERVICE}", "--server", plane.url]
-    command += [
-        "--ca-file",
-        str(plane.ca_file),
-        "--token-file",
-        str(directory / "token"),
-        "--http",
-        f"127.0.0.1:{port}",
-    ]
-    started = time.monotonic()
-    sidecar = subprocess.Popen([*command, "--out", f"lines:{file}", "--log-level", "error"])
-    watchers: list[Watcher] = []
-    try:
-        synced = _await_synced(url) - started
-        host, _, server_port = plane.url.removeprefix("https://").partition(":")
-        at = created["metadata"]["resourceVersion"]
-        floor = Watcher("socket", host, server_port, str(plane.ca_file), token, NAMESPACE, at)
-        watchers.append(floor)
-        members = Watcher("members", url, NAMESPACE)
-        watchers.append(members)
-        renamed = Watcher("file", str(file))
-        watchers.append(renamed)
-        made = _write(plane, changes + WARM_UP, endpoints)[WARM_UP:]
-        time.sleep(1.0)  # what was not seen by now counts as lost
-        cost = _cost(sidecar.pid)
-    finally:
-        for watcher in watchers:
-            watcher.close()
-        sidecar.terminate()
-        sidecar.wait(5)
-    arms = {
-        "bare socket": {change.version: floor.seen.get(change.version) for change in made},
-        "blocking query": {change.version: members.seen.get(change.version) for change in made},
-        "file renamed": {change.version: renamed.seen.get(f"{change.address}:4000") for change in made},
-    }
-    return {
-        "changes": changes,
-        "endpoints": endpoints,
-        "seconds_to_synced": round(synced, 3),
-        "sidecar": cost,
-        "patch_answered_ms": _percentiles([(c.answered - c.sent) / 1e6 for c in made]),
-        "arms": {name: _summarize(made, seen, arms["bare socket"]) for name, seen in arms.items()},
-    }
+class Bench:
+    """Runs the cells of a plan, one block after the other."""
 
+    def __init__(self, pod: Pod, writer: Writer, random: Random) -> None:
+        self._pod = pod
+        self._writer = writer
+        self._random = random
+        self._next = 0
 
-def _write(plane: ControlPlane, count: int, endpoints: int) -> list[Change]:
-    generator, made = random.Random(1), []
-    path = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices/measured"
-    next_at = time.monotonic()
-    for number in range(count):
-        next_at += generator.uniform(*INTERVAL)
-        time.sleep(max(0.0, next_at - time.monotonic()))
-        # The lowest address of all, so that it is the file's first line, and another one each time.
-        address = f"10.1.{number // 250}.{number % 250 + 1}"
-        body = {"endpoints": [_endpoint(address), *_slice(endpoints)["endpoints"][1:]]}
-        sent = time.monotonic_ns()
-        answer = plane.request("PATCH", path, body)
-        made.append(Change(answer["metadata"]["resourceVersion"], address, sent, time.monotonic_ns()))
-    return made
+    def run(self, cell: Cell) -> dict[str, Any]:
+        """All blocks of the cell; one entry for each arm."""
+        tallies: dict[str, Tally] = defaultdict(Tally)
+        for number in range(cell.blocks):
+            for name in self._random.sample(cell.arms, len(cell.arms)):
+                if not tallies[name].failed:
+                    self._block(cell, arm(name), tallies[name])
+                    print(f"{cell.name}, block {number + 1}: {_told(name, tallies[name])}", file=sys.stderr, flush=True)
+        return {
+            "name": cell.name,
+            **{key: value for key, value in asdict(cell).items() if key != "arms"},
+            "arms": {name: summarize(tallies[name]) for name in cell.arms},
+        }
 
-
-def _slice(endpoints: int) -> dict[str, Any]:
-    addresses = ["10.1.255.1", *(f"10.{2 + n // 62500}.{n // 250 % 250}.{n % 250 + 1}" for n in range(endpoints - 1))]
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": "measured",
-            "labels": {
-                "kubernetes.io/service-name": SERVICE,
-                "endpointslice.kubernetes.io/managed-by": "benchmarks.kubernetes-membership",
-            },
-        },
-        "addressType": "IPv4",
-        "ports": [{"name": "hazelcast", "port": 4000, "protocol": "TCP"}],
-        "endpoints": [_endpoint(address) for address in addresses],
-    }
-
-
-def _endpoint(address: str) -> dict[str, Any]:
-    return {"addresses": [address], "conditions": {"ready": True, "serving": True, "terminating": False}}
-
-
-def _summarize(made: list[Change], seen: Mapping[str, int | None], floor: Mapping[str, int | None]) -> dict[str, Any]:
-    both = [
-        (c, at, base) for c in made if (at := seen[c.version]) is not None and (base := floor[c.version]) is not None
-    ]
-    return {
-        "lost": sum(1 for c in made if seen[c.version] is None),
-        "since_patch_sent_ms": _percentiles([(at - c.sent) / 1e6 for c, at, _ in both]),
-        "ours_ms": _percentiles([(at - base) / 1e6 for _, at, base in both]),
-    }
-
-
-def _percentiles(values: list[float]) -> dict[str, float]:
-    ordered = sorted(values)
-
-    def at(part: float) -> float:
-        return round(ordered[min(len(ordered) - 1, int(part * len(ordered)))], 3)
-
-    return {"p50": at(0.5), "p90": at(0.9), "p99": at(0.99), "max": at(1.0)} if ordered else {}
-
-
-def _await_synced(url: str) -> float:
-    while True:
+    def _block(self, cell: Cell, one: Arm, tally: Tally) -> None:
+        self._writer.reset(cell.shape)
         try:
-            with urllib.request.urlopen(f"{url}/readyz", timeout=5):
-                return time.monotonic()
-        except OSError:
-            time.sleep(0.01)
+            with Running(one, self._pod, NAMESPACE, SERVICE) as running:
+                tally.synced.append(running.wait_synced(cell.shape.endpoints, SYNC_LIMIT))
+                self._write(cell, cell.warm_up)
+                before = running.cpu_seconds()
+                changes = self._write(cell, cell.changes)
+                seen = self._settle(running, changes, one)
+                running.check()
+                tally.cpu_seconds += running.cpu_seconds() - before
+                tally.resident_mib = max(tally.resident_mib, running.resident_mib())
+        except ArmFailed as failed:
+            tally.failed = str(failed)[-500:]
+            return
+        tally.seen.append(seen)
+        tally.changes += changes
+        tally.rounds.append(percentiles(_latencies([seen])))
+
+    def _write(self, cell: Cell, count: int) -> list[Change]:
+        first, self._next = self._next, self._next + count
+        return write(self._writer, cell.shape, count, cell.rate, first, self._random)
+
+    def _settle(self, running: Running, changes: Sequence[Change], one: Arm) -> Seen:
+        until = time.monotonic() + SETTLE + one.delay
+        while (seen := match(changes, running.observations())).lost and time.monotonic() < until:
+            time.sleep(0.1)
+        return seen
 
 
-def _cost(pid: int) -> dict[str, float]:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    status = Path(f"/proc/{pid}/status").read_text()
-    resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-    ticks = os.sysconf("SC_CLK_TCK")
-    return {"cpu_seconds": (int(fields[11]) + int(fields[12])) / ticks, "resident_mib": round(resident / 1024, 1)}
+def summarize(tally: Tally) -> dict[str, Any]:
+    """Percentiles in milliseconds since the PATCH was sent, and what was lost, overtaken, told twice."""
+    if tally.failed:
+        return {"failed": tally.failed}
+    latencies = _latencies(tally.seen)
+    sightings = [one for seen in tally.seen for one in seen.sightings]
+    read = [(one.read_ns - one.change.sent) / 1e6 for one in sightings if one.read_ns is not None]
+    return {
+        "changes": len(tally.changes),
+        "lost": sum(seen.lost for seen in tally.seen),
+        "overtaken": sum(seen.overtaken for seen in tally.seen),
+        "told_twice": sum(seen.twice for seen in tally.seen),
+        "backwards": sum(seen.backwards for seen in tally.seen),
+        "seen_ms": percentiles(latencies),
+        "since_answer_ms": percentiles([(one.ns - one.change.answered) / 1e6 for one in sightings]),
+        **({"bytes_at_socket_ms": percentiles(read)} if read else {}),
+        "patch_answered_ms": percentiles([(one.answered - one.sent) / 1e6 for one in tally.changes]),
+        "sent_late_ms": percentiles([(one.sent - one.due) / 1e6 for one in tally.changes]),
+        "blocks_ms": tally.rounds,
+        "start_to_synced_s": round(sorted(tally.synced)[len(tally.synced) // 2], 3),
+        "cpu_s_per_1000_changes": round(1000 * tally.cpu_seconds / len(tally.changes), 2),
+        "resident_mib": round(tally.resident_mib, 1),
+        "quantiles_ms": distribution(latencies),
+    }
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
+def _latencies(blocks: Sequence[Seen]) -> list[float]:
+    return [(one.ns - one.change.sent) / 1e6 for seen in blocks for one in seen.sightings]
+
+
+def _told(name: str, tally: Tally) -> str:
+    return f"{name:20} " + (f"FAILED {tally.failed}" if tally.failed else str(tally.rounds[-1]))
+
+
+def measure(cells: Sequence[Cell], command: str, *, fake: bool, seed: int) -> Iterator[dict[str, Any]]:
+    """Run these cells and give the results of each, with where and how it was made under `run`."""
+    prepare(arm(name).environment for cell in cells for name in cell.arms)
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
+        others = busy_share()
+        if fake:
+            pod, writer = stack.enter_context(fake_service(Path(name)))
+        else:
+            _, pod, writer = stack.enter_context(real_service(Path(name)))
+        bench = Bench(pod, writer, Random(seed))
+        for cell in cells:
+            found = bench.run(cell)
+            after = busy_share()
+            yield {"run": describe(command, [others, after]) | {"seed": seed}, **found}
+            others = after
+
+
+def keep(output: Path, cell: Mapping[str, Any]) -> None:
+    """Put a cell into the file, in place of the one of the same name."""
+    cells = json.loads(output.read_text())["cells"] if output.exists() else []
+    names = [one["name"] for one in cells]
+    if cell["name"] in names:
+        cells[names.index(cell["name"])] = cell
+    else:
+        cells.append(cell)
+    output.write_text(json.dumps({"cells": cells}, indent=1) + "\n")
+
+
+def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
+    """The plan's, with what the command line says otherwise."""
+    cells = []
+    for cell in PLANS[arguments.plan]:
+        if arguments.only and cell.name != arguments.only:
+            continue
+        names = tuple(arguments.arms.split(",")) if arguments.arms else cell.arms
+        if arguments.fake:
+            names = tuple(name for name in names if arm(name).fake)
+        if arguments.endpoints:
+            cell = replace(cell, shape=Shape(arguments.endpoints, arguments.slices))
+        fitting = tuple(name for name in names if arm(name).most_endpoints >= cell.shape.endpoints)
+        cell = replace(cell, arms=fitting, rate=arguments.rate or cell.rate)
+        cells.append(replace(cell, changes=arguments.changes or cell.changes, blocks=arguments.blocks or cell.blocks))
+    return cells
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--changes", type=int, default=300)
-    parser.add_argument("--endpoints", type=int, default=3)
+    parser.add_argument("--plan", choices=sorted(PLANS), default="look")
+    parser.add_argument("--only", default="", metavar="CELL", help="a cell by its name; the others keep their results")
+    parser.add_argument("--arms", default="", help="comma list of arms/catalogue.py; default: the plan's")
+    parser.add_argument("--endpoints", type=int, default=0)
+    parser.add_argument("--slices", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=0.0, help="changes per second")
+    parser.add_argument("--changes", type=int, default=0, help="in a block")
+    parser.add_argument("--blocks", type=int, default=0)
+    parser.add_argument("--fake", action="store_true", help="on a FakeKube")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--output", type=Path, help="default: results/latency-PLAN.json; none for look and --fake")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="membership-bench-") as folder:
-        with ControlPlane.start(Path(folder) / "plane") as plane:
-            result = measure(plane, Path(folder), arguments.changes, arguments.endpoints)
-    result["command"] = f"python -m benchmarks.latency --changes {arguments.changes} --endpoints {arguments.endpoints}"
-    result["date"] = time.strftime("%Y-%m-%d", time.gmtime())
-    result["machine"] = f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}"
-    result["versions"] = {"python": platform.python_version(), "ours": version("kubernetes-membership")}
-    text = json.dumps(result, indent=2) + "\n"
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"latency-{arguments.endpoints}.json").write_text(text)
-    print(text, end="")
+    command = f"python -m benchmarks.latency {shlex.join(sys.argv[1:])}"
+    kept = arguments.plan in ("bench", "full") and not arguments.fake
+    output = arguments.output or (RESULTS / f"latency-{arguments.plan}.json" if kept else None)
+    for cell in measure(chosen_cells(arguments), command, fake=arguments.fake, seed=arguments.seed):
+        if output is not None:
+            keep(output, cell)
+        for name, one in cell["arms"].items():
+            print(f"{cell['name']:30} {name:20} {one.get('failed') or one['seen_ms']} lost {one.get('lost')}")
 
 
 if __name__ == "__main__":

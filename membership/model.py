@@ -72,7 +72,7 @@ class Snapshot:
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Each `host:port` once, in the order of `members`, without members that have no port."""
-        return tuple(dict.fromkeys(member.endpoint for member in self.members if member.endpoint is not None))
+        return tuple(dict.fromkeys([endpoint for member in self.members if (endpoint := member.endpoint) is not None]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,9 @@ log = logging.getLogger("sidecar")
 
 CLOSING = 0.6
 """Seconds: a disk or a process that takes longer than this to finish is left to itself."""
-TICK = 0.25
-"""Seconds between looks at what only time changes: staleness, and the gate."""
+TICK = 1.0
+"""Seconds between looks at what only time changes, staleness and the gate, for the log: health is derived when it is
+asked for. A look takes 0.2 ms, and idle sidecars are many."""
 
 
 class App:
@@ -156,7 +157,7 @@ class App:
         return workers
 
     def _make_http(self, sock: socket.socket) -> HttpServer:
-        newest = Newest()
+        newest = Newest(self._written)
         view = View(
             membership=self._membership,
             newest=newest,
@@ -185,6 +186,9 @@ class App:
 
     def _files(self) -> list[PublisherStatus]:
         return [worker.status for worker in self._workers if isinstance(worker, FilePublisher)]
+
+    def _written(self, generation: int) -> bool:
+        return all(status.generation >= generation or status.problem for status in self._files())
 
     def _verdict(self) -> Mapping[str, object]:
         return self._verifier.fields() if self._verifier else describe(OFF, "off", None)

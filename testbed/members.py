@@ -75,11 +75,22 @@ class Members:
         return f"{self.host(name)}:{self.port}"
 
     def start(
-        self, name: str, knows: Sequence[str], *, rest: bool = True, properties: Mapping[str, str] | None = None
+        self,
+        name: str,
+        knows: Sequence[str],
+        *,
+        rest: bool = True,
+        write: bool = False,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a member whose list is `knows` (`host:port`), and return at once: it takes some 5 to 10 s to join."""
+        """Start a member whose list is `knows` (`host:port`), and return at once: it takes some 5 to 10 s to join.
+
+        `write`: REST takes a new member list, too (Hazelcast 5.2).
+        """
         config = self._directory / f"{name}.xml"
-        config.write_text(_config(self.version, self.port, knows, rest, {**_PROPERTIES, **(properties or {})}))
+        groups = '<endpoint-group name="CLUSTER_WRITE" enabled="true"/>' if write else ""
+        api = f"<rest-api enabled=\"{'true' if rest else 'false'}\">{groups}</rest-api>"
+        config.write_text(_config(self.version, self.port, knows, api, {**_PROPERTIES, **(properties or {})}))
         starter = "StartServer" if self.version.startswith("3.") else "HazelcastMemberStarter"
         command = [
             "java",
@@ -113,7 +124,7 @@ class Members:
             program.kill()
 
 
-def _config(version: str, port: int, knows: Sequence[str], rest: bool, properties: Mapping[str, str]) -> str:
+def _config(version: str, port: int, knows: Sequence[str], api: str, properties: Mapping[str, str]) -> str:
     old = version.startswith("3.")
     named = f"<group><name>{CLUSTER}</name></group>" if old else f"<cluster-name>{CLUSTER}</cluster-name>"
     lines = [f'<property name="{name}">{escape(value)}</property>' for name, value in properties.items()]
@@ -125,7 +136,7 @@ def _config(version: str, port: int, knows: Sequence[str], rest: bool, propertie
   <port auto-increment="false">{port}</port>
   <join>{'' if old else '<auto-detection enabled="false"/>'}<multicast enabled="false"/>
     <tcp-ip enabled="true"><member-list>{members}</member-list></tcp-ip></join>
-  <rest-api enabled="{'true' if rest else 'false'}"/>
+  {api}
 </network>
 </hazelcast>
 """

@@ -42,7 +42,7 @@ class RestClient:
         self,
         method: str,
         path: str,
-        body: Json | None = None,
+        body: Json | list[Json] | None = None,
         *,
         content_type: str | None = None,
         timeout: float = 30,

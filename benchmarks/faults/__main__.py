@@ -16,7 +16,8 @@ import subprocess
 import time
 from typing import Any
 
-from benchmarks.faults.arms import ARMS, ROOT, prepare, versions
+from benchmarks.environments import ROOT, prepare
+from benchmarks.faults.arms import ARMS, versions
 from benchmarks.faults.run import BUSY, run_all
 from benchmarks.faults.scenarios import SCENARIOS
 from benchmarks.faults.table import PAGE, RESULTS, render
@@ -27,7 +28,7 @@ COMMAND = "make bench-faults"
 def measure(names: list[str]) -> dict[str, Any]:
     """Run these faults (none: all) and give the results, with those of earlier runs for the others."""
     chosen = [scenario for scenario in SCENARIOS if not names or scenario.name in names]
-    prepare(ARMS)
+    prepare(arm.environment for arm in ARMS)
     os.nice(10)
     before = json.loads(RESULTS.read_text()) if names else {"results": []}
     results = [one for one in before["results"] if one["fault"] not in names] + run_all(chosen, ARMS)

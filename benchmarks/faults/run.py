@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from benchmarks.environments import ROOT
 from benchmarks.faults.acts import LATER
-from benchmarks.faults.arms import ARMS, ROOT, Arm
+from benchmarks.faults.arms import ARMS, Arm
 from benchmarks.faults.client import Client
 from benchmarks.faults.observed import Belief, busiest_second, observe
 from benchmarks.faults.scenarios import SCENARIOS, Kind, Scenario

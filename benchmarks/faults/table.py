@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from benchmarks.faults.arms import ARMS, ROOT
+from benchmarks.environments import ROOT
+from benchmarks.faults.arms import ARMS
 from benchmarks.faults.claims import CLAIMS
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
 from benchmarks.faults.verdict import is_good, verdict
@@ -33,7 +34,7 @@ Each cell is one run. A client watches a Service of three endpoints in two slice
 slice is deleted with its endpoint and one comes. Once the fault is over the client has 20 s (75 to 460 s where a
 time-out decides) to have the list, then one more endpoint is replaced to see whether it still follows. Each client runs
 in a virtual environment, a mount and a network namespace of its own and finds what a pod finds: TLS, a service
-account's token and CA, two variables. Its program is what [its documentation shows](../benchmarks/faults/drivers),
+account's token and CA, two variables. Its program is what [its documentation shows](../benchmarks/arms/programs),
 with no retry of ours. k8s-sidecar runs unchanged; it follows ConfigMaps only, so each slice is a ConfigMap for it and
 the files it writes are its list. The server counts requests from the begin of the fault until the list is right.
 

@@ -10,9 +10,13 @@ import logging
 import resource
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
 from typing import Any
 
 import h11
+from starlette.responses import Response
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
@@ -85,8 +89,24 @@ class Refusals:
             loop.default_exception_handler(context)
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer, made once for all clients that get it."""
+
+    head: h11.Response
+    body: h11.Data
+    end: h11.EndOfMessage
+
+    @classmethod
+    def make(cls, response: Response) -> "Reply":
+        """What uvicorn makes of it."""
+        headers = [(b"date", formatdate(usegmt=True).encode()), *response.raw_headers]
+        head = h11.Response(status_code=response.status_code, headers=headers, reason=b"OK")
+        return cls(head, h11.Data(data=bytes(response.body)), h11.EndOfMessage())
+
+
 class Connection(H11Protocol):
-    """One client's. `refusals` is shared by all."""
+    """One client's. `refusals` is shared by all. A request finds it as `connection` in the state of its scope."""
 
     refusals: Refusals
 
@@ -97,8 +117,10 @@ class Connection(H11Protocol):
         app_state: dict[str, object],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+        super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
         self._head_timer: asyncio.TimerHandle | None = None
+        self.on_left: Callable[[], None] | None = None
+        """Called when the client is gone."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -116,6 +138,24 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_timer()
+        if self.on_left is not None:
+            self.on_left()
+
+    def answer(self, reply: Reply) -> bool:
+        """Answer the request that is waiting past the application, in one write; whether that can be done.
+
+        Where not (a client that wants its connection closed, one that does not read, a server that stops), nothing
+        was sent. The application, when it goes on, has nothing to send any more.
+        """
+        conn, cycle = self.conn, self.cycle
+        asked = conn.our_state is h11.SEND_RESPONSE and conn.their_state is h11.DONE and not cycle.response_started
+        if not asked or not cycle.keep_alive or self.flow.write_paused or self.transport.is_closing():
+            return False
+        cycle.response_started = cycle.response_complete = True
+        parts = (conn.send(reply.head), conn.send(reply.body), conn.send(reply.end))
+        self.transport.write(b"".join(part for part in parts if part))
+        self.on_response_complete()
+        return True
 
     def _limit_head(self) -> None:
         if self.conn.their_state is not h11.IDLE:

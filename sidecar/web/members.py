@@ -4,19 +4,22 @@ import asyncio
 import hashlib
 import math
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from membership.model import Snapshot
 from membership.peer import AGE, ASKED_BY
 from membership.quantity import parse_duration
 from membership.render import SERVED, render_served
 from membership.session import Membership
+from sidecar.publishers.connections import Connection, Reply
 from sidecar.publishers.http import Newest
+from sidecar.web.headers import HEADERS
 from sidecar.web.problems import Problem, render_problem
 
 WAIT_DEFAULT, WAIT_LIMIT = 300.0, 600.0
@@ -44,6 +47,7 @@ class Members:
         self._membership = membership
         self._newest = newest
         self._published = published
+        self._replies: dict[tuple[int, str, str | None], Reply] = {}
         self._cached_generation = 0
         self._cache: dict[tuple[str, str | None], bytes] = {}
 
@@ -66,23 +70,27 @@ class Members:
 
     async def _answer(self, request: Request) -> Response:
         question = self._read(request)
-        await self._wait(question, request)
+        if await self._wait(question, request):
+            return _Answered()
         snapshot = self._membership.current()
         if snapshot.generation == 0:
             problem = self._membership.problem
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
-        headers = name_list(snapshot)
-        headers["ETag"] = etag = self._etag(snapshot, question)
-        if ASKED_BY in request.headers and snapshot.age_seconds < math.inf:
-            headers[AGE] = f"{snapshot.age_seconds:.3f}"
+        etag = self._etag(snapshot, question)
+        headers = {AGE: f"{snapshot.age_seconds:.3f}"} if _is_peer(request) and snapshot.age_seconds < math.inf else {}
         if _matches(request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers=headers)
-        media_type = CONTENT_TYPES.get(question.format, "text/plain; charset=utf-8")
-        return Response(self._body(snapshot, question), headers=headers, media_type=media_type)
+            return Response(status_code=304, headers={**name_list(snapshot), "ETag": etag, **headers})
+        return self._render(snapshot, question, headers)
 
-    async def _wait(self, question: _Question, request: Request) -> None:
+    async def _wait(self, question: _Question, request: Request) -> bool:
+        """Until there is news, the wait ends or the client has gone; whether it was answered by then.
+
+        A thousand queries that one change releases would each wait for the others' way through the application, so
+        all are answered first, with one encoded body, and go that way afterwards with nothing left to say: the last
+        of 1000 has its answer after 50 ms of this thread's time and not 120 (docs/benchmarks.md).
+        """
         if question.index is None:
-            return
+            return False
         generation = self._newest.generation
         if question.epoch is not None and question.epoch != self._membership.current().epoch:
             seen = 0  # another process gave that index
@@ -90,15 +98,52 @@ class Members:
             # A larger index than ours is another epoch's: what there is is news. Before the first list, wait for it.
             seen = question.index if question.index <= generation else 0
         if generation > seen:
-            return
-        waiting = asyncio.ensure_future(self._newest.wait_newer(seen, question.wait))
-        leaving = asyncio.ensure_future(_left(request))
-        await asyncio.wait((waiting, leaving), return_when=asyncio.FIRST_COMPLETED)
-        leaving.cancel()
-        if not waiting.done():  # nobody is there for the answer any more
-            waiting.cancel()
-        elif waiting.result() and (publication := self._newest.publication):
+            return False
+        connection: Connection = request.scope["state"]["connection"]
+        plain = request.method == "GET" and "if-none-match" not in request.headers and not _is_peer(request)
+        loop = asyncio.get_running_loop()
+        over: asyncio.Future[bool] = loop.create_future()
+
+        def release() -> None:
+            answered = False
+            try:
+                if not over.done() and plain and self._newest.generation > seen:
+                    answered = connection.answer(self._reply(question))
+            finally:
+                end(answered)
+
+        def end(answered: bool = False) -> None:
+            if not over.done():
+                over.set_result(answered)
+
+        timer = loop.call_later(question.wait, end)
+        self._newest.waiting.add(release)
+        connection.on_left = end
+        try:
+            answered = await over
+        finally:
+            timer.cancel()
+            self._replies.clear()  # everybody who was released with this one has been answered
+            self._newest.waiting.discard(release)
+            connection.on_left = None
+        if self._newest.generation > seen and (publication := self._newest.publication):
             self._published("http", self._membership.now() - publication.read_at)
+        return answered
+
+    def _reply(self, question: _Question) -> Reply:
+        """One for all that wait for this list: they are released at one moment, so its age is the same for all."""
+        snapshot = self._membership.current()
+        key = (snapshot.generation, question.format, question.service)
+        if key not in self._replies:
+            response = self._render(snapshot, question, {})
+            response.raw_headers.extend(HEADERS)
+            self._replies[key] = Reply.make(response)
+        return self._replies[key]
+
+    def _render(self, snapshot: Snapshot, question: _Question, more: Mapping[str, str]) -> Response:
+        headers = {**name_list(snapshot), "ETag": self._etag(snapshot, question), **more}
+        media_type = CONTENT_TYPES.get(question.format, "text/plain; charset=utf-8")
+        return Response(self._body(snapshot, question), headers=headers, media_type=media_type)
 
     async def _stream(self, request: Request) -> Response:
         question = self._read(request)
@@ -199,10 +244,16 @@ def name_list(snapshot: Snapshot) -> dict[str, str]:
     }
 
 
-async def _left(request: Request) -> None:
-    """Returns when the client has closed its connection."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Answered(Response):
+    """Of a request that has its answer: nothing more to send."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Nothing."""
+
+
+def _is_peer(request: Request) -> bool:
+    """Another sidecar, which wants the list's age with every answer."""
+    return ASKED_BY in request.headers
 
 
 def _filter(snapshot: Snapshot, service: str | None) -> Snapshot:

@@ -384,6 +384,59 @@ def test_many_queries_are_answered_together(world: World) -> None:
     assert {one.answer().generation for one in asked} == {now + 1}
 
 
+def test_released_queries_share_one_answer_that_is_like_any_other(world: World) -> None:
+    now = world.generation
+    kinds = ("", "&format=lines", "&service=is")
+    asked = {
+        kind: [Asking(world.sidecar.port, f"/members?index={now}&wait=20s{kind}") for _ in range(5)] for kind in kinds
+    }
+    assert asked[""][0].stays_open(0.3)
+    world.change()
+    for kind, some in asked.items():
+        answers = [one.answer() for one in some]
+        assert len({answer.body for answer in answers}) == 1, "one moment, one age, one text"
+        plain = world.sidecar.get(f"/members?{kind.removeprefix('&')}")
+        released = {name: value for name, value in answers[0].headers.items() if name != "date"}
+        wanted = {name: value for name, value in plain.headers.items() if name != "date"}
+        length = "content-length"  # the age has more digits or fewer
+        assert released | {length: ""} == wanted | {length: ""}
+        assert answers[0].headers["date"].endswith("GMT")
+        assert int(answers[0].headers[length]) == len(answers[0].body)
+
+
+@pytest.mark.parametrize(
+    ("request_", "stays"),
+    [
+        ("GET {path} HTTP/1.1\r\nHost: x\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        ("GET {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody", True),
+        ("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n", True),
+        ("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", False),
+        ("GET {path} HTTP/1.0\r\n\r\n", False),
+    ],
+    ids=["with another behind it", "with a body", "HEAD", "to be closed", "HTTP/1.0"],
+)
+def test_a_query_of_an_unusual_client_is_released_too(world: World, request_: str, stays: bool) -> None:
+    now = world.generation
+    with socket.create_connection((HOST, world.sidecar.port), 10) as sock:
+        sock.sendall(request_.format(path=f"/members?index={now}&wait=20s").encode())
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        world.change()
+        sock.settimeout(10)
+        got = sock.recv(65536)
+        assert got.startswith(b"HTTP/1.1 200 ") and f"x-membership-generation: {now + 1}\r\n".encode() in got.lower()
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" if stays else b"")
+        sock.settimeout(4)  # a connection that is kept without reason is closed after 5 s
+        while part := sock.recv(65536):
+            got += part
+    answers = got.count(b"HTTP/1.1 200 ")
+    assert answers == 1 + stays + ("/version" in request_), got
+    assert got.endswith(b"ok\n") == stays
+    if not request_.startswith("HEAD"):
+        assert got.count(b'"members":[') == 1
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -28,7 +28,22 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = (*SHARED, *OF_THE_SIDECAR, NAMES, SELF_NAME, OUT, TIMEOUT)
 PAGES = sorted(path for path in ROOT.rglob("*.md") if not {".venv", ".pytest_cache"} & set(path.parts))
 OTHERS_FLAGS = {
-    "benchmarks": {"--old-scheme", "--table-only"},
+    "benchmarks": {
+        "--arms",
+        "--blocks",
+        "--bound",
+        "--changes",
+        "--endpoints",
+        "--fake",
+        "--old-scheme",
+        "--only",
+        "--output",
+        "--plan",
+        "--rate",
+        "--seed",
+        "--slices",
+        "--table-only",
+    },
     "cosign": {"--key"},
     "docker": {"--build-arg", "--provenance", "--sbom", "--tag"},
     "git": {"--branch"},

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.faults.arms import ARMS, REQUIREMENTS
+from benchmarks.environments import REQUIREMENTS
+from benchmarks.faults.arms import ARMS
 from benchmarks.faults.claims import CLAIMS
 from benchmarks.faults.observed import Belief, Told, busiest_second, observe
 from benchmarks.faults.scenarios import NOT_DRIVEN, SCENARIOS
@@ -42,7 +43,7 @@ def test_every_failure_mode_is_driven_or_named() -> None:
 
 def test_names_are_those_of_the_code() -> None:
     assert {(claim.fault, claim.arm) for claim in CLAIMS} <= set(PAIRS)
-    assert {arm.environment for arm in ARMS} == {path.stem for path in REQUIREMENTS.glob("*.txt")}
+    assert {arm.environment for arm in ARMS} <= {path.stem for path in REQUIREMENTS.glob("*.txt")}
     assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
 
 
