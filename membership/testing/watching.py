@@ -124,7 +124,8 @@ class Stream:
 
     def _follow(self) -> None:
         while (now := time.monotonic()) < self._deadline:
-            up_to = self._site.history.version - self._lag if self._lag else None
+            reached = self._site.history.version - self._lag  # before the events, so that none up to it is missed
+            up_to = reached if self._lag else None
             try:
                 events = self._site.history.since(self._position, up_to)
             except LookupError:
@@ -132,7 +133,7 @@ class Stream:
             if events:
                 self._write([line for event in events for line in self._lines(event)])
                 self._position = events[-1].number
-            self._send_due_bookmarks(now)
+            self._send_due_bookmarks(now, reached)
             self._connection.hold()
             if not self._chunked and self._faults["buffer"].cleared:
                 return
@@ -160,15 +161,18 @@ class Stream:
     def _line(self, name: str, stored: Stored) -> bytes:
         return self.encoding.event(name, null_lists(stored) if self._changes.nulls else stored)
 
-    def _send_due_bookmarks(self, now: float) -> None:
+    def _send_due_bookmarks(self, now: float, reached: int) -> None:
+        """`reached`: every event up to this version was sent."""
         ordered, due = self._ordered, now >= self._next_bookmark
         if due:
             self._next_bookmark = self._plan_bookmark(now)
         if not (ordered or due):
             return
+        version = max(reached, self.seen)
+        if ordered and version < self._site.history.version - self._lag:
+            return  # its events come first: the write that made them has woken us
         self._ordered = False
-        version = self._site.history.version - self._lag
-        if self._bookmark_allowed(version):
+        if self._bookmark_allowed(self._site.history.version - self._lag) and version > self._start:
             self.seen = version
             bookmark: Json = {
                 "kind": self._resource.kind,
