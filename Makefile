@@ -6,7 +6,7 @@ PYTHON_FILES := membership sidecar testbed tests examples benchmarks deploy
 CHECKED := tests/unit/test_layers.py tests/unit/test_public.py tests/unit/test_docs.py
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run check format test simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
+.PHONY: help venv demo run check format test test-operations simulate test-deploy test-real test-e2e test-e2e-full image-root soak controlplane bench \
 	bench-full bench-check bench-faults man clean
 
 help:  ## this list
@@ -34,6 +34,9 @@ check: venv  ## format, lint, types, layers
 test: venv  ## the Python tier: unit, simulation, sidecar, faults; needs nothing but Python
 	$(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(CHECKED)) \
 		tests/unit tests/simulation tests/sidecar tests/faults
+
+test-operations: venv  ## the Python tier's second part, what watches over a cluster: verify, push, doctor, page, history, upstream
+	$(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder tests/operations
 
 simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replays one; MUTATIONS=1: is every mistake seen?
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(KEEP),--keep $(KEEP))) \

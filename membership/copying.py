@@ -2,7 +2,7 @@
 
 WSO2's entrypoints copy a volume with `cp -RL volume/* home/` under `set -e`. GNU cp looks at a file, opens it, and
 gives up with 1 ("skipping file, as it was replaced while being copied") if a rename came between the two: with
-50 changes a second it failed once in 50 copies (tests/sidecar/test_copy.py). But before it looks at a file it, or the
+50 changes a second it failed once in 50 copies (tests/deploy/test_copy.py). But before it looks at a file it, or the
 shell for the `*`, opens the folder; so a folder that was opened is left alone until the copy has passed our file.
 https://github.com/coreutils/coreutils/blob/v9.1/src/copy.c#L1222-L1230
 """

@@ -12,7 +12,7 @@ from selenium.webdriver.chrome.service import Service
 
 from membership.testing import FakeKube
 from tests.running import Sidecar, pods, until
-from tests.sidecar.test_verify import Cluster, cluster
+from tests.operations.test_verify import Cluster, cluster
 
 __all__ = ["cluster"]
 SOON = 15.0

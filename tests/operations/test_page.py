@@ -11,7 +11,7 @@ from membership.history import Change
 from membership.testing import FakeKube
 from sidecar.web.page import HEIGHT, WIDTH, describe_seconds, draw
 from tests.running import Sidecar, pods, until
-from tests.sidecar.test_verify import PORT, Cluster, cluster, comes
+from tests.operations.test_verify import PORT, Cluster, cluster, comes
 
 __all__ = ["cluster"]
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
