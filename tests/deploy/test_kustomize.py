@@ -1,5 +1,6 @@
 """What the component makes of look-alikes of the charts, object by object; what servers say of it: tests/real."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,9 @@ def test_images_are_pinned_and_from_a_registry_that_can_be_named(objects: list[J
     for each in list_ours(pod):
         name, _, digest = each["image"].partition("@sha256:")
         assert name == "registry.example.com/wso2/kubernetes-membership:0.1.0" and len(digest) == 64
+    servers = [each["image"] for each in list_others(pod) if "/wso2/" in each["image"]]
+    pinned = r"registry\.example\.com/wso2/[a-z0-9-]+:[0-9.]+@sha256:[0-9a-f]{64}"
+    assert servers and all(re.fullmatch(pinned, image) for image in servers)
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
 
 

@@ -29,7 +29,14 @@ class Terminal:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 200, 0, 0))
         given = clean_environ(**{"TERM": "xterm", **environ})
-        self._program = subprocess.Popen([MEMBERSHIP, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=given)
+        self._program = subprocess.Popen(
+            [MEMBERSHIP, *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=given,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+        )
         os.close(theirs)
         self.output = ""
 

@@ -64,8 +64,7 @@ def test_images_are_pinned_and_come_from_a_registry_with_a_secret(case: Path) ->
         pod = workload["spec"]["template"]["spec"]
         assert pod["imagePullSecrets"] == [{"name": "registry"}]
         for container in list_containers(pod):
-            # The chart that deploy/kustomize/examples stands for has its own values for image and tag.
-            assert re.fullmatch(PULLED, container["image"]) or container["image"].endswith("/wso2is:7.1.0")
+            assert re.fullmatch(PULLED, container["image"])
 
 
 def test_there_are_examples_with_pods() -> None:
