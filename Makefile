@@ -35,7 +35,7 @@ test: venv  ## the Python tier: unit, simulation, sidecar, faults; needs nothing
 	$(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder $(addprefix --ignore=,$(CHECKED)) \
 		tests/unit tests/simulation tests/sidecar tests/faults
 
-test-operations: venv  ## the Python tier's second part, what watches over a cluster: verify, push, doctor, page, history, upstream
+test-operations: venv  ## the Python tier's second part: verify, push, doctor, page, upstream, limits, security
 	$(BIN)/pytest -q -n 5 --dist loadfile --no-loadscope-reorder tests/operations
 
 simulate: venv  ## SEEDS=100000 random schedules in virtual time; SEED=17 replays one; MUTATIONS=1: is every mistake seen?

@@ -31,7 +31,7 @@ from membership.doctor.visit import EXAMINATIONS
 from membership.doctor_command import TABLE
 from membership.testing import FakeKube, Pod
 from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener
-from tests.sidecar.patient import DOMAIN, PORT, SECRET, Patient, Report, certificate, make_token
+from tests.operations.patient import DOMAIN, PORT, SECRET, Patient, Report, certificate, make_token
 
 
 @pytest.fixture(scope="session")
