@@ -12,6 +12,7 @@ import select
 import socket
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
 _GENERATION = re.compile(rb"X-Membership-Generation: (\d+)", re.IGNORECASE)
@@ -29,8 +30,8 @@ class Round:
     seen: list[int] = field(default_factory=list)
 
 
-class Consumer:
-    """One connection. `take` gives the generation of a list of which the last byte has come, else None."""
+class Consumer(ABC):
+    """One connection."""
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection((HOST, port))
@@ -39,11 +40,13 @@ class Consumer:
         self._parts: list[bytes] = []
         self._missing = 0
 
+    @abstractmethod
     def ask(self, generation: int) -> None:
-        raise NotImplementedError
+        """Ask for a list that is newer; 0 is asked for first."""
 
+    @abstractmethod
     def take(self) -> int | None:
-        raise NotImplementedError
+        """The generation of a list of which the last byte has come, else None."""
 
     def _read(self) -> bytes:
         data = self.sock.recv(1 << 20)

@@ -5,28 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from membership.model import Snapshot
 from membership.session import Publication
 from sidecar.publishers.http import CROWD, FILES_FIRST, Newest
+from tests.unit.lists import snapshot
 
 
 def publication(generation: int) -> Publication:
     """A list without members."""
-    return Publication(
-        Snapshot(
-            generation=generation,
-            epoch="e",
-            synced=True,
-            stale=False,
-            age_seconds=0.0,
-            source="endpointslices",
-            services=("wso2/is",),
-            unknown_services=(),
-            resource_versions={},
-            members=(),
-        ),
-        0.0,
-    )
+    return Publication(snapshot(generation=generation), 0.0)
 
 
 class Files:
