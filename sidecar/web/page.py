@@ -1,7 +1,7 @@
 """The page at `/`: what an operator looks at first. The server makes all of it; `status.js` only fetches it anew."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from membership.gate import GateState
-from membership.history import Change, Party
+from membership.history import Change
 from membership.model import Member, Snapshot
+from membership.render.table import describe_state
 from sidecar.health import Report
 from sidecar.publishers import PublisherStatus
 
@@ -67,7 +68,7 @@ def render_page(
     monotonic: float,
 ) -> str:
     """The page as HTML. `changes` are the oldest first, `monotonic` is the clock of `outputs`."""
-    recent = tuple(change for change in changes if change.epoch == snapshot.epoch)
+    since = find_since(change for change in changes if change.epoch == snapshot.epoch)
     return str(
         _template().render(
             snapshot=snapshot,
@@ -75,7 +76,7 @@ def render_page(
             gate=gate,
             verdict=verdict,
             age=describe_seconds(snapshot.age_seconds),
-            rows=[make_row(member, recent, verdict) for member in snapshot.members[:ROWS]],
+            rows=[make_row(member, since, verdict) for member in snapshot.members[:ROWS]],
             hidden=max(0, len(snapshot.members) - ROWS),
             changes=changes[: -CHANGES - 1 : -1],
             picture=draw(changes, len(snapshot.members), now),
@@ -88,16 +89,23 @@ def render_page(
     )
 
 
-def make_row(member: Member, changes: Sequence[Change], verdict: Mapping[str, Any]) -> Row:
-    """`changes` are those of this process."""
+def find_since(changes: Iterable[Change]) -> dict[tuple[str, str], datetime]:
+    """When each member joined or became what it is, by Service and endpoint. `changes` are the oldest first."""
+    parties = ((change.at, party) for change in changes for party in (*change.joined, *change.altered))
+    return {(party.service, party.endpoint): at for at, party in parties}
+
+
+def make_row(member: Member, since: Mapping[tuple[str, str], datetime], verdict: Mapping[str, Any]) -> Row:
+    """`since` is what `find_since` made of the changes of this process."""
+    service = f"{member.namespace}/{member.service}"
     return Row(
         endpoint=member.endpoint or f"{member.address} (no port)",
         pod=member.name or "-",
-        service=f"{member.namespace}/{member.service}",
+        service=service,
         node=member.node or "-",
         zone=member.zone or "-",
-        state="terminating" if member.terminating else "serving" if member.serving else "not ready",
-        since=_find_since(member, changes),
+        state=describe_state(member),
+        since=since.get((service, member.endpoint or member.address)),
         joined=_find_joined(member, verdict),
     )
 
@@ -142,15 +150,6 @@ def describe_output(output: PublisherStatus, monotonic: float) -> str:
     if output.kept_empty:
         return f"the list has no address: what was there stays{last}"
     return f"generation {output.generation}, {ago}" if ago else "nothing written yet"
-
-
-def _find_since(member: Member, changes: Sequence[Change]) -> datetime | None:
-    service, endpoint = f"{member.namespace}/{member.service}", member.endpoint or member.address
-
-    def names(parties: Sequence[Party]) -> bool:
-        return any((party.service, party.endpoint) == (service, endpoint) for party in parties)
-
-    return next((change.at for change in reversed(changes) if names(change.joined) or names(change.altered)), None)
 
 
 def _find_joined(member: Member, verdict: Mapping[str, Any]) -> str:
