@@ -9,7 +9,7 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +114,17 @@ class Trust:
 
 
 @dataclass(frozen=True, slots=True)
+class _Request:
+    """What is asked of the API server, whoever we are to it."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    accept: str = JSON
+
+
+@dataclass(frozen=True, slots=True)
 class ApiServer:
     """An API server and who we are to it; safe to use from several threads. Made by `membership.connect`."""
 
@@ -149,7 +160,8 @@ class ApiServer:
         query = {**_selector(resource, services), **({"resourceVersion": version} if version else {})}
         with self._naming(f"list {resource.qualified} in namespace {namespace}"):
             deadline = time.monotonic() + ANSWER_TIMEOUT
-            content_type, body = self._whole("GET", path, query, None, deadline, interrupt, self._accept(LISTS))
+            request = _Request("GET", path, query, accept=self._accept(LISTS))
+            content_type, body = self._whole(request, deadline, interrupt)
             codec = codec_of(content_type, seen)
             with self.trust.judge(codec):
                 return decode_list(codec, body, resource)
@@ -173,14 +185,14 @@ class ApiServer:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(timeout_seconds),
         }
-        request = f"watch {resource.qualified} in namespace {namespace}"
-        with self._naming(request):
+        asked = f"watch {resource.qualified} in namespace {namespace}"
+        with self._naming(asked):
             deadline = time.monotonic() + answer_timeout
-            accept = self._accept(WATCHES)
-            exchange = self._send("GET", _path(resource, namespace), query, None, deadline, interrupt, accept)
+            request = _Request("GET", _path(resource, namespace), query, accept=self._accept(WATCHES))
+            exchange = self._send(request, deadline, interrupt)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
         codec = codec_of(exchange.response.getheader("Content-Type"), seen)
-        return Stream(exchange, resource, codec, expiry, lambda: self._reading(request, codec))
+        return Stream(exchange, resource, codec, expiry, lambda: self._reading(asked, codec))
 
     def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
         """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
@@ -235,7 +247,7 @@ class ApiServer:
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
-        _, whole = self._whole(method, path, {}, encoded, deadline, Interrupt(), JSON)
+        _, whole = self._whole(_Request(method, path, body=encoded), deadline, Interrupt())
         try:
             answer = json.loads(whole)
         except ValueError as error:
@@ -247,45 +259,27 @@ class ApiServer:
     def _accept(self, both: str) -> str:
         return both if self.protobuf and self.trust.given else JSON
 
-    def _whole(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: bytes | None,
-        deadline: float,
-        interrupt: Interrupt,
-        accept: str,
-    ) -> tuple[str | None, bytes]:
+    def _whole(self, request: _Request, deadline: float, interrupt: Interrupt) -> tuple[str | None, bytes]:
         """Content-Type and body."""
-        exchange = self._send(method, path, query, body, deadline, interrupt, accept)
+        exchange = self._send(request, deadline, interrupt)
         try:
             return exchange.response.getheader("Content-Type"), exchange.read_all(deadline)
         finally:
             exchange.close()
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: dict[str, str],
-        body: bytes | None,
-        deadline: float,
-        interrupt: Interrupt,
-        accept: str,
-    ) -> Exchange:
+    def _send(self, request: _Request, deadline: float, interrupt: Interrupt) -> Exchange:
         """An exchange whose answer is a 200; any other answer is raised as the error it stands for."""
         url = urlsplit(self.url)
         tls = self.tls if url.scheme == "https" else None
         port = url.port or (443 if tls else 80)
         exchange = Exchange(Address(url.hostname or "", port, tls, self.proxy), interrupt)
-        target = url.path.rstrip("/") + path + ("?" + urlencode(query) if query else "")
+        target = url.path.rstrip("/") + request.path + ("?" + urlencode(request.query) if request.query else "")
         code = "error"
         try:
-            exchange.request(method, target, self._headers(body, accept), body, deadline)
+            exchange.request(request.method, target, self._headers(request), request.body, deadline)
             status = exchange.response.status
             code = str(status)
-            if status == NOT_ACCEPTABLE and accept != JSON:  # though JSON is asked for as well
+            if status == NOT_ACCEPTABLE and request.accept != JSON:  # though JSON is asked for as well
                 self.trust.withdraw()
             if not 200 <= status < 300:
                 raise _refusal(exchange, status, deadline)
@@ -299,10 +293,10 @@ class ApiServer:
             self.requests.add(code)
         return exchange
 
-    def _headers(self, body: bytes | None, accept: str) -> dict[str, str]:
+    def _headers(self, request: _Request) -> dict[str, str]:
         # identity: a compressed stream would hold events back until a block is full (watch.md F25)
-        headers = {"Accept": accept, "Accept-Encoding": "identity", "User-Agent": "kubernetes-membership"}
-        if body is not None:
+        headers = {"Accept": request.accept, "Accept-Encoding": "identity", "User-Agent": "kubernetes-membership"}
+        if request.body is not None:
             headers["Content-Type"] = JSON
         try:
             authorization = self.credentials.header()
