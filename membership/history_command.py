@@ -76,16 +76,14 @@ def _read(path: Path) -> list[Change]:
 
 def _ask(address: Address, deadline: float) -> list[Change]:
     """All that the sidecar has. Raises Unreachable where there is none."""
-    exchange = Exchange(address, Interrupt())
+    exchange, where = Exchange(address, Interrupt()), f"{address.host}:{address.port}"
     try:
         exchange.request("GET", "/changes", {"Connection": "close"}, None, deadline)
         body = exchange.read_all(deadline)
         return list(msgspec.json.decode(body, type=_Answer).changes)
     except Unreachable as error:
-        where = f"{address.host}:{address.port}"
         raise Unreachable(f"no sidecar answers at {where} (--url): {error}; --history FILE reads its file") from error
     except msgspec.MsgspecError as error:
-        where = f"{address.host}:{address.port}"
         raise SettingsError([f"--url: what answers at {where} is no sidecar: {body[:60]!r}"]) from error
     finally:
         exchange.close()

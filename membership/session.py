@@ -129,25 +129,17 @@ class Membership:
         for namespace, name in named:
             by_namespace.setdefault(namespace, []).append(name)
         named_there = sorted(by_namespace.items())
-
-        def follow(namespace: str, names: list[str], shared: Shared) -> tuple[Follower, MemberBook]:
-            book = MemberBook(namespace, names, rules)
-            return Follower(namespace, book, policy, random, shared), book
-
-        def follow_upstream(namespace: str, names: list[str], address: Address) -> UpstreamFollower:
-            peer = Peer(address, namespace, tuple(sorted(names)), rules)
-            direct = partial(follow, namespace, names)
-            return UpstreamFollower(namespace, peer, options.stale_after, random, shared, direct)
-
         self._books: list[MemberBook | UpstreamFollower] = []
         self._followers: list[Follower | UpstreamFollower] = []
         for namespace, names in named_there:
+            direct = partial(_follow, namespace, names, rules, policy, random)
             if options.upstream:
-                both = follow_upstream(namespace, names, options.upstream)
+                peer = Peer(options.upstream, namespace, tuple(sorted(names)), rules)
+                both = UpstreamFollower(namespace, peer, options.stale_after, random, shared, direct)
                 self._followers.append(both)
                 self._books.append(both)
             else:
-                follower, book = follow(namespace, names, shared)
+                follower, book = direct(shared)
                 self._followers.append(follower)
                 self._books.append(book)
         defined = named_there if options.definitions else []
@@ -380,3 +372,11 @@ class Membership:
                         self._compose(now)
                         continue
                 self._lock.wait(max(0.0, min(due) - self._clock()) if due else None)
+
+
+def _follow(
+    namespace: str, names: Iterable[str], rules: Rules, policy: Policy, random: Random, shared: Shared
+) -> tuple[Follower, MemberBook]:
+    """What follows the Services of one namespace at the API server itself."""
+    book = MemberBook(namespace, names, rules)
+    return Follower(namespace, book, policy, random, shared), book
