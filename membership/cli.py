@@ -1,15 +1,13 @@
-"""`membership`: one-shot commands for init containers and operators. Each ends with one of the codes below.
+"""`membership`: one-shot commands for init containers and operators. Each ends with one of the codes of subcommand.py.
 
 They follow the Services just as the sidecar does, only not for long.
 """
 
-import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from enum import IntEnum
 from typing import Any
 
 import click
@@ -20,133 +18,34 @@ from membership.console import PROGRAM, Progress, is_terminal, painter, put, say
 from membership.doctor_command import doctor_command
 from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
 from membership.files import FileWriter
-from membership.flags import Reader, Setting, SettingsCommand, with_settings
+from membership.flags import Reader, with_settings
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
 from membership.history_command import history_command
 from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
-from membership.outputs import STDOUT, Output, Request, make_output, needs_services
-from membership.render import FORMATS, SERVED, Setup, render_served
+from membership.outputs import STDOUT, Output, Request, needs_services
+from membership.render import FORMATS, Setup, render_served
 from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
 from membership.render.table import explanations_table, members_table
 from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
-from membership.settings import EPILOG, SETTINGS, Settings, environment, read, read_product
-from membership.top import show_top
+from membership.settings import Settings, environment
 from membership.static import Name, find_own, list_names, parse_names
+from membership.subcommand import FORMAT, NAMES, OUT, REPORT_FORMAT, SELF_NAME, Exit, command, subcommand
+from membership.top import show_top
 from membership.verification import CONFIRM, Verification, VerifyRules
 from membership.verify import Verdict, confirmed
+
+__all__ = ["command", "run"]
 
 PROGRESS_INTERVAL = 5.0
 """Seconds between lines of progress while nothing changes."""
 
-TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
-FORMAT = Setting(
-    "format",
-    f"One of table, {', '.join(SERVED)}, yaml. Default: table on a terminal, else lines.",
-    metavar="FORMAT",
-    choices=("table", *SERVED, "yaml"),
-    also=("output",),
-)
-NAMES = Setting(
-    "names",
-    "Instead of --services: the members' host names, separated by commas, each with :PORT where that is not --port. "
-    "They are written as they are and never resolved here, and no API server is asked.",
-    metavar="HOSTS",
-)
-SELF_NAME = Setting(
-    "self-name",
-    "With --names: the own one, or its first label, which in a pod of a StatefulSet is the pod's name. It is written "
-    "in place of --self-ip, for members must call themselves as the list does.",
-    wso2=("POD_NAME", "HOSTNAME"),
-    metavar="HOST",
-)
-OUT = Setting(
-    "out",
-    "As given to the sidecar: haproxy needs the Services as well, and then they are asked about, too.",
-    metavar="FORMAT:[SOURCE:]TARGET",
-    many=True,
-)
-REPORT_FORMAT = Setting(
-    "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
-)
 
-
-class Exit(IntEnum):
-    DONE = 0
-    BUG = 1
-    SETTINGS = 2
-    TIMED_OUT = 3
-    REFUSED = 4
-    DIFFERENCE = 5
-    UNREACHABLE = 6
-
-
-@click.group(name=PROGRAM)
-@click.version_option(package_name="kubernetes-membership")
-def command() -> None:
-    """Find the members of Kubernetes Services, and explain what is found.
-
-    Settings come after the subcommand. Exit codes: 0 done, 1 a bug, 2 wrong settings, 3 timed out or nothing to write,
-    4 refused by the API server, 5 verify found a difference, or the doctor a fault, 6 API server unreachable.
-    """
-
-
-def _subcommand(
-    name: str,
-    *extra: Setting,
-    arguments: Sequence[Callable[[Any], Any]] = (),
-    request: Callable[..., Request] | None = None,
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A subcommand with all settings: its function gets the Reader, the Settings, and the values of `arguments`.
-
-    With `request`, which makes these values a wish for a file, it gets the Output in their place.
-    """
-    table = (*extra, TIMEOUT, *SETTINGS)
-    flags = {setting.flag.replace("-", "_") for setting in table}
-
-    def decorate(function: Callable[..., int]) -> Callable[..., Any]:
-        def run(unknown: tuple[str, ...], **given: Any) -> int:
-            environ = environment()
-            reader = Reader(table, given, environ)
-            reader.refuse(unknown)
-            reader.duration("timeout")
-            for setting in extra:
-                if setting.choices and reader.text(setting.flag) is not None:
-                    reader.word(setting.flag)
-            names = _read_names(reader) if NAMES in extra else None
-            profile = read_product(reader)
-            values = {key: value for key, value in given.items() if key not in flags}
-            outputs: tuple[Output, ...] = ()
-            if request is not None:
-                output = make_output(request(**values), profile, reader.problems)
-                values, outputs = {"output": output}, (output,) if output else ()
-            settings = read(
-                reader,
-                environ,
-                outputs,
-                check=lambda setup: _check_names(names or (), setup),
-                offline=names is not None,
-            )
-            _log(settings)
-            return function(reader, settings, **values)
-
-        run.__doc__ = function.__doc__
-        decorated: Any = click.argument("unknown", nargs=-1, type=click.UNPROCESSED)(run)
-        for argument in (*reversed(arguments), with_settings(table)):
-            decorated = argument(decorated)
-        context = {"ignore_unknown_options": True, "max_content_width": 110}
-        make = command.command(name, cls=SettingsCommand, context_settings=context, epilog=EPILOG)
-        subcommand: Callable[..., Any] = make(decorated)
-        return subcommand
-
-    return decorate
-
-
-@_subcommand("list", FORMAT)
+@subcommand("list", FORMAT)
 def list_members(reader: Reader, settings: Settings) -> int:
     """Print the members.
 
@@ -162,7 +61,7 @@ def list_members(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand("top")
+@subcommand("top")
 def top(reader: Reader, settings: Settings) -> int:
     """Show the members and the last changes, live, until interrupted.
 
@@ -177,7 +76,7 @@ def top(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand("watch")
+@subcommand("watch")
 def watch(reader: Reader, settings: Settings) -> int:
     """Print a line for the first list and for each change, until interrupted.
 
@@ -197,7 +96,7 @@ def watch(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand("wait", FORMAT)
+@subcommand("wait", FORMAT)
 def wait(reader: Reader, settings: Settings) -> int:
     """Wait until the formation gate opens, then print the members; progress goes to stderr.
 
@@ -220,7 +119,7 @@ def wait(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand(
+@subcommand(
     "render",
     NAMES,
     SELF_NAME,
@@ -277,7 +176,7 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
     return Exit.DONE
 
 
-@_subcommand("explain", REPORT_FORMAT)
+@subcommand("explain", REPORT_FORMAT)
 def explain(reader: Reader, settings: Settings) -> int:
     """Print every address of every slice, in the list or not, and why.
 
@@ -300,7 +199,7 @@ def explain(reader: Reader, settings: Settings) -> int:
     return Exit.DONE
 
 
-@_subcommand("check", OUT)
+@subcommand("check", OUT)
 def check(reader: Reader, settings: Settings) -> int:
     """Check server, TLS, token and permissions; print the Role and RoleBinding that are missing.
 
@@ -340,7 +239,7 @@ command.add_command(doctor_command)
 command.add_command(completion_command)
 
 
-@_subcommand("verify", REPORT_FORMAT)
+@subcommand("verify", REPORT_FORMAT)
 def verify(reader: Reader, settings: Settings) -> int:
     """Ask every Hazelcast member for its own view, and compare with the list. Ends with 5 where they differ.
 
@@ -390,22 +289,6 @@ def run(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stdout = None  # nobody reads it any more: do not flush it at exit
         return Exit.DONE
-
-
-def _read_names(reader: Reader) -> tuple[Name, ...] | None:
-    """None where the list is to come from the API server. A wrong one is noted, and is still one."""
-    if reader.text("names") is None:
-        return None
-    if reader.is_flag("names") and reader.is_flag("services"):
-        reader.problems.append("--names: --services is given as well; there can be one list only")
-    nothing: tuple[Name, ...] = ()
-    return reader.parse("names", parse_names, nothing)
-
-
-def _check_names(names: Sequence[Name], setup: Setup) -> list[str]:
-    if isinstance(setup.port, int) or all(name.port is not None for name in names):
-        return []
-    return [f"--names: --port is the name {setup.port!r}, which no slice is asked for; give a number"]
 
 
 def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[Snapshot, Setup]:
@@ -492,11 +375,3 @@ def _describe_change(before: Snapshot, after: Snapshot) -> str:
 def _say_unknown(snapshot: Snapshot) -> None:
     for name in snapshot.unknown_services:
         say(f"warning: the API server has no slices of {name}")
-
-
-def _log(settings: Settings) -> None:
-    """The library's own log: warnings only, for these commands say themselves what matters."""
-    level = "WARNING" if settings.log_level == "info" else settings.log_level.upper()
-    logging.basicConfig(stream=sys.stderr, level=level, format=f"{PROGRAM}: %(message)s")
-    for warning in settings.warnings:
-        say(f"warning: {warning}")

@@ -9,11 +9,10 @@ from membership.console import Progress, painter, put, write_document
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.settings import EPILOG, SETTINGS, environment
+from membership.subcommand import REPORT_FORMAT
 
 OWN = (
-    Setting(
-        "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
-    ),
+    REPORT_FORMAT,
     Setting("timeout", "How long the whole may take.", "10s", metavar="DURATION"),
     Setting(
         "fail-on",

@@ -16,6 +16,7 @@ from membership.history_file import read_history
 from membership.peer import parse_sidecar_url
 from membership.render.history import changes_text
 from membership.settings import environment
+from membership.subcommand import REPORT_FORMAT, TIMEOUT
 from membership.transport import Address, Exchange, Interrupt
 
 URL = Setting("url", "The sidecar to ask.", "http://127.0.0.1:4080", metavar="URL")
@@ -26,11 +27,7 @@ SINCE = Setting(
     "those after it.",
     metavar="WHEN",
 )
-FORMAT = Setting(
-    "format", "text, json or yaml.", "text", metavar="FORMAT", choices=("text", "json", "yaml"), also=("output",)
-)
-TIMEOUT = Setting("timeout", "How long to try before giving up.", "10s", metavar="DURATION")
-SETTINGS = (URL, HISTORY, SINCE, FORMAT, TIMEOUT)
+SETTINGS = (URL, HISTORY, SINCE, REPORT_FORMAT, TIMEOUT)
 
 
 class _Answer(msgspec.Struct):

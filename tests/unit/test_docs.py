@@ -13,11 +13,12 @@ import pytest
 
 from docs import make_doctor
 from docs.make_settings import PAGE, render
-from membership.cli import NAMES, OUT, SELF_NAME, TIMEOUT, command
+from membership.cli import command
 from membership.model import Member, Snapshot
 from membership.render import FORMATS, SERVED, Setup, Source
 from membership.render.hazelcast_xml import GROUPS, PROPERTIES
 from membership.testing import FakeKube, Pod
+from membership.subcommand import NAMES, OUT, SELF_NAME, TIMEOUT
 from membership.settings import SETTINGS as SHARED
 from membership.wso2.profiles import PROFILES
 from sidecar.settings import SETTINGS as OF_THE_SIDECAR
