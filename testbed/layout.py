@@ -1,11 +1,11 @@
 """Where a control plane keeps its files, where it listens, and how its three programs are called."""
 
 import os
-import random
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from testbed.ports import find_free_ports
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 CONTROLLERS = (
@@ -71,28 +71,6 @@ class Layout:
     def url(self) -> str:
         host = f"[{self.bind}]" if ":" in self.bind else self.bind
         return f"https://{host}:{self.api_port}"
-
-
-def find_free_ports(count: int) -> list[int]:
-    """`count` ports nobody listens on, from below the kernel's ephemeral range.
-
-    A port from inside that range can become the source port of any connection while our program is down for a
-    restart, even that of a client which tries to reach it (TCP then connects the client to itself).
-    """
-    first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    upper = first_ephemeral if first_ephemeral > 12000 else 32768
-    ports: list[int] = []
-    for port in random.SystemRandom().sample(range(upper - 10000, upper), 500):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("", port))
-            except OSError:
-                continue
-        ports.append(port)
-        if len(ports) == count:
-            return ports
-    raise OSError(f"no {count} free ports")
 
 
 def choose_environment() -> dict[str, str]:

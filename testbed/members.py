@@ -9,7 +9,6 @@ Each is a JVM of its own (128 MiB of heap), started from an XML file, its log be
 
 import random
 import signal
-import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from testbed.layout import choose_environment
+from testbed.ports import find_free_ports
 from testbed.program import Program
 
 VERSIONS = ("3.12.2", "4.2.6", "5.3.6")
@@ -55,7 +55,7 @@ class Members:
         self._directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self._block = f"127.{random.randrange(16, 250)}.{random.randrange(250)}"
-        self.port = _free_port(f"{self._block}.1")
+        (self.port,) = find_free_ports(1, f"{self._block}.1")
         self._programs: dict[str, Program] = {}
         self._hosts: dict[str, str] = {}
 
@@ -140,15 +140,3 @@ def _config(version: str, port: int, knows: Sequence[str], api: str, properties:
 </network>
 </hazelcast>
 """
-
-
-def _free_port(host: str) -> int:
-    """Below the range from which the kernel takes ports for connections."""
-    for port in random.sample(range(15000, 30000), 50):
-        with socket.socket() as sock:
-            try:
-                sock.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise OSError(f"no free port on {host}")

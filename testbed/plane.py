@@ -28,6 +28,7 @@ from testbed.binary import build_binary
 from testbed.components import Component, Components
 from testbed.etcd import EtcdClient
 from testbed.exposition import sum_samples
+from testbed.ports import find_free_ports
 from testbed.rest import Json, RequestFailed, RestClient
 from testbed.tokens import sign_token
 
@@ -202,7 +203,7 @@ class ControlPlane:
 
         `etcd_port` is where it finds etcd, such as a proxy that makes it lag; `flags` are added to those of the first.
         """
-        (port,) = layout.find_free_ports(1)
+        (port,) = find_free_ports(1)
         at = dataclasses.replace(self._at, api_port=port, etcd_port=etcd_port or self._at.etcd_port)
         directory = self.directory / f"twin-{port}"
         directory.mkdir()

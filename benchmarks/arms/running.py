@@ -18,6 +18,7 @@ from benchmarks.arms.catalogue import PROGRAMS, Arm
 from benchmarks.arms.pod import Pod
 from benchmarks.environments import ROOT, go_program, product, python
 from testbed.members import CLUSTER, Members
+from testbed.ports import find_free_ports
 
 HAZELCAST = "5.3.6"
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -57,7 +58,7 @@ class Running:
 
     def __init__(self, arm: Arm, pod: Pod, namespace: str, service: str) -> None:
         self.arm = arm
-        self.port = _free_port()
+        (self.port,) = find_free_ports(1, "127.0.0.1")
         self.started = time.monotonic()
         self._home = tempfile.TemporaryDirectory(prefix="bench-arm-")
         self._folder = Path(self._home.name)
@@ -211,9 +212,3 @@ def _observation(line: dict[str, Any]) -> Observation:
     return Observation(
         line["ns"], line.get("version"), line["endpoints"], tuple(line.get("marks", ())), line.get("read")
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import json
 import math
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.demo.world import NAMESPACE, SERVICE, World, fake_world, real_world
+from testbed.ports import find_free_ports
 
 PACE = 1.6
 """Seconds between steps, so that a reader can follow."""
@@ -24,7 +24,7 @@ A, B, C, D = ("10.244.0.11", "10.244.0.12", "10.244.0.13", "10.244.0.14")
 
 def tell(world: World, directory: Path) -> None:
     """The whole story, on this world."""
-    file, port = directory / "shared" / "members.txt", _free_port()
+    file, (port,) = directory / "shared" / "members.txt", find_free_ports(1, "127.0.0.1")
     url = f"http://127.0.0.1:{port}/members"
     command = [sys.executable, "-m", "sidecar", "--services", f"{NAMESPACE}/{SERVICE}", *world.settings]
     command += ["--http", f"127.0.0.1:{port}", "--out", f"lines:{file}", "--log-level", "error"]
@@ -96,12 +96,6 @@ def _show(content: dict[str, Any], file: Path) -> None:
             raise SystemExit(f"{file} does not follow /members")
         time.sleep(0.01)
     _say(f"members.txt    {' '.join(file.read_text().split())}")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def _say(text: str) -> None:

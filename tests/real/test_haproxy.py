@@ -29,6 +29,7 @@ import trustme
 from membership.model import ServiceDefinition, ServicePort
 from membership.render import FORMATS, Setup
 from membership.testing import FakeKube, Pod
+from testbed.ports import find_free_ports
 from tests.running import Sidecar, until
 from tests.unit.lists import member, snapshot
 
@@ -49,20 +50,6 @@ def folder() -> Iterator[Path]:
     """With a short name: a socket's path has 107 bytes at most."""
     with tempfile.TemporaryDirectory(prefix="haproxy-") as name:
         yield Path(name)
-
-
-def free_port(*hosts: str) -> int:
-    """One that is free on all of these addresses."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server((hosts[0], 0)))
-            port: int = first.getsockname()[1]
-            try:
-                for host in hosts[1:]:
-                    stack.enter_context(socket.create_server((host, port)))
-            except OSError:
-                continue
-            return port
 
 
 class Backend(ThreadingHTTPServer):
@@ -105,7 +92,8 @@ class Haproxy:
 
     def __init__(self, program: str, folder: Path, **environ: str) -> None:
         self._folder = folder
-        self._log = (folder / "haproxy.log").open("wb")
+        self.log = folder / "haproxy.log"
+        self._output = self.log.open("wb")
         self.socket = folder / "master.sock"
         self._process = subprocess.Popen(
             [
@@ -119,8 +107,8 @@ class Haproxy:
                 str(folder / "services.cfg"),
             ],
             env={**os.environ, "HAPROXY_RUN": str(folder), **environ},
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self._output,
+            stderr=self._output,
             start_new_session=True,
         )
 
@@ -134,10 +122,15 @@ class Haproxy:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(5)
-        self._log.close()
+        self._output.close()
 
     def workers(self) -> tuple[int, int]:
-        """How many workers run, and how many of them are leaving; (0, 0) while the master does not answer."""
+        """How many workers run, and how many of them are leaving; (0, 0) while the master does not answer.
+
+        AssertionError, with what it wrote, when haproxy has ended.
+        """
+        if self._process.poll() is not None:
+            raise AssertionError(f"haproxy ended with {self._process.returncode}: {self.log.read_text()}")
         current, _, old = self._ask(self.socket, "show proc").partition("# old workers")
         return current.count(" worker "), old.partition("# programs")[0].count(" worker ")
 
@@ -209,8 +202,7 @@ class Stage:
     """Pods 127.0.1.1, 127.0.1.2 ... behind one Service, a sidecar, and a haproxy that it keeps current."""
 
     def __init__(self, program: str, folder: Path, stack: ExitStack) -> None:
-        self.backend_port = free_port(*(f"127.0.1.{number}" for number in range(1, 9)))
-        self.port = free_port("0.0.0.0")
+        self.backend_port, self.port = find_free_ports(2)
         self.config = folder / "services.cfg"
         self._stack = stack
         self._backends: dict[int, Backend] = {}
@@ -225,7 +217,7 @@ class Stage:
         self.sidecar = stack.enter_context(Sidecar(self.kube, "--out", out, "--on-change", hook, services="wso2/gw"))
         until(self.config.exists, 15, "the configuration")
         self.haproxy = stack.enter_context(Haproxy(program, folder))
-        until(lambda: self.haproxy.workers() == (1, 0), 10, "haproxy's worker")
+        until(lambda: self.haproxy.workers() == (1, 0), what="haproxy's worker")
 
     def start(self, number: int, *, publish: bool = True) -> None:
         backend = Backend(f"127.0.1.{number}", self.backend_port)
@@ -341,7 +333,7 @@ def test_hosts_paths_and_tls_lead_where_they_should(haproxy: str, folder: Path) 
     trustme.CA().issue_cert("pod.invalid").configure_cert(inner)  # of an authority that nobody knows
     outer = ssl.create_default_context()
     authority.configure_trust(outer)
-    inside, shared, secure = free_port("127.0.1.1", "127.0.1.2", "127.0.1.3", "127.0.1.4"), free_port(""), free_port("")
+    inside, shared, secure = find_free_ports(3)
     definitions = (
         ServiceDefinition("wso2", "am", (ServicePort("http", shared),)),
         ServiceDefinition("wso2", "is", (ServicePort("http", shared),)),
@@ -361,7 +353,7 @@ def test_hosts_paths_and_tls_lead_where_they_should(haproxy: str, folder: Path) 
             if number == 4:
                 backend.socket = inner.wrap_socket(backend.socket, server_side=True)
         started = stack.enter_context(Haproxy(haproxy, folder, HAPROXY_CRT=str(certificate)))
-        until(lambda: started.workers() == (1, 0), 10, "haproxy's worker")
+        until(lambda: started.workers() == (1, 0), what="haproxy's worker")
 
         def plain() -> http.client.HTTPConnection:
             return http.client.HTTPConnection("127.0.0.1", shared, timeout=10)
