@@ -8,7 +8,7 @@ from benchmarks.service import Shape
 
 EVERY = tuple(arm.name for arm in ARMS)
 CORE = ("control_python", "control_go", "ours_callback", "client_go", "kubernetes_watch")
-OUTPUTS = ("ours_file", "ours_http", "ours_sse")
+OUTPUTS = ("ours_file", "ours_file_disk", "ours_http", "ours_sse")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ controller moves a pod between two slices it writes them one after the other, an
 (watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment: it has no holds.
 """
 
+from bisect import insort
 from collections.abc import Iterable
 
 from membership.members import Decision, Rules, SliceReading, decide, explain, read_slice, rank
@@ -102,6 +103,8 @@ class Roster:
         before = self.members
         self.members = self._decision.members
         if self._held:
-            held = (member for member, _ in self._held.values())
-            self.members = tuple(sorted((*self.members, *held), key=rank))
+            members = list(self.members)
+            for member, _ in self._held.values():  # few, and a rank is parsed: not for each of 1000 others
+                insort(members, member, key=rank)
+            self.members = tuple(members)
         return self.members != before

@@ -22,8 +22,9 @@ class Arm:
     family: Literal["ours", "control", "client", "habit"]
     observer: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
-    output: Literal["", "file", "push"] = ""
-    """What the sidecar does besides answering: it keeps a file, or a Hazelcast member that is started with it."""
+    output: Literal["", "file", "file on disk", "push"] = ""
+    """What the sidecar does besides answering: it keeps a file, in memory as the manifests have it or on the disk, or a
+    Hazelcast member that is started with it."""
     fake: bool = True
     """FakeKube has what it needs. It has no API discovery (kopf) and no cluster-wide namespaces (CoreDNS)."""
     delay: float = 0.0
@@ -40,6 +41,15 @@ ARMS: tuple[Arm, ...] = (
     Arm("control_go", "bare socket, Go", "go", "socket", "control"),
     Arm("ours_callback", "ours: library callback", "membership", "membership_callback", "ours"),
     Arm("ours_file", "ours: file renamed", "membership", "sidecar", "ours", "observe_file", output="file"),
+    Arm(
+        "ours_file_disk",
+        "ours: file on etcd's disk renamed",
+        "membership",
+        "sidecar",
+        "ours",
+        "observe_file",
+        output="file on disk",
+    ),
     Arm("ours_http", "ours: blocking query", "membership", "sidecar", "ours", "observe_http"),
     Arm("ours_sse", "ours: event stream", "membership", "sidecar", "ours", "observe_sse"),
     # A list is pushed 1 to 3 s after a change and 5 s apart, so that a burst is one (sidecar/publishers/hazelcast.py).

@@ -76,7 +76,8 @@ class Running:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._stack = ExitStack()
         self.hazelcast_port = 0
-        (self._folder / "shared").mkdir()
+        memory = "/dev/shm" if arm.output == "file" else None
+        self._shared = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-shared-", dir=memory)))
         try:
             self.pid = self._start(pod.enter(self._command()), writes=not arm.is_server)
             if arm.is_server:
@@ -105,7 +106,7 @@ class Running:
     @property
     def file(self) -> Path:
         """Where the sidecar keeps its file of `lines`."""
-        return self._folder / "shared" / "members.txt"
+        return self._shared / "members.txt"
 
     def wait_synced(self, endpoints: int, timeout: float) -> float:
         """Wait until it knows so many endpoints; the seconds since its start. ArmFailed after `timeout` seconds."""
@@ -167,7 +168,7 @@ class Running:
         return [str(python(arm.environment)), "-u", "-m", f"{PROGRAMS}.{arm.program}"]
 
     def _output(self) -> list[str]:
-        if self.arm.output == "file":
+        if self.arm.output in ("file", "file on disk"):
             return ["--out", f"lines:{self.file}"]
         if self.arm.output == "push":
             hazelcast = self._stack.enter_context(Members(self._folder / "hazelcast", HAZELCAST))
@@ -180,7 +181,9 @@ class Running:
         return []
 
     def _observed(self) -> str:
-        return {"file": str(self.file), "push": str(self.hazelcast_port)}.get(self.arm.output, str(self.port))
+        if self.arm.output == "push":
+            return str(self.hazelcast_port)
+        return str(self.file if self.arm.output else self.port)
 
     def _start(self, command: Sequence[str], *, writes: bool) -> int:
         with self._lines.open("ab") as lines, self._log.open("ab") as log:

@@ -17,6 +17,7 @@ _COLORS = {
     "control_go": "#bbbbbb",
     "ours_callback": "#0b5fff",
     "ours_file": "#0a9bd8",
+    "ours_file_disk": "#1f6f8b",
     "ours_http": "#00a37a",
     "ours_sse": "#6fbf3a",
     "ours_push": "#7fd4ff",
@@ -44,7 +45,8 @@ other work on the machine touches least. *Added* is the difference to the bare P
 *PATCH answered* is its p50 in this arm's blocks: where it differs from the others', the server was disturbed. *After
 it* is the p50 of the time from the answer of a change to its sighting, which does not depend on how long the server
 took; it can be negative, for the server tells watchers and writer at the same time. *Overtaken*: seen with a newer list
-only. *Twice*: told more than once.
+only. *Twice*: told more than once. The file is in memory, as in the [manifests](../deploy/README.md); on a disk it
+waits for that disk at each change (`fsync`), here for the one that etcd writes to.
 """
 
 
@@ -159,6 +161,7 @@ def _stations(cell: Mapping[str, Any]) -> list[str]:
     ]
     for name, what in (
         ("ours_file", "file renamed, seen by another process"),
+        ("ours_file_disk", "the same on the disk that etcd writes to"),
         ("ours_http", "blocking query answered in another process"),
         ("ours_sse", "event received by another process"),
         ("ours_push", "Hazelcast's list changed"),

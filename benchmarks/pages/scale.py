@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from benchmarks.herd import quiet_requests
 from benchmarks.measures import fit_line
 from benchmarks.pages import Part, Reached, Results, provenance
 from benchmarks.svg import Axis, Line, chart, round_down, round_up
+from membership.session import Options
+from membership.upstream import WAIT
 
 FILES = ("scale-full.json", "scale-look.json")
 MODELLED = (100, 1000, 10_000)
+SHARE = 1500
+"""Pods to one sidecar that they ask, each with a connection: it takes 2048, and the Service deals unevenly."""
+_WAIT = Options().stale_after * WAIT
 _OUTPUTS = {"ours_callback": "list published", "ours_file": "file renamed", "ours_http": "blocking query answered"}
 _COLORS = {"ours_callback": "#0b5fff", "ours_file": "#0a9bd8", "ours_http": "#00a37a"}
 _ENDPOINTS = """\
@@ -42,6 +48,13 @@ _MODEL = """\
 **Not measured**: lines through the figures above, continued. What a real server does with 10,000 watches on many cores
 is not known from two.
 """
+_UPSTREAM = """\
+#### One watch for all of them
+
+**A model** as well: the same pods behind sidecars that watch in their place ([upstream](upstream.md)), each with its
+share of them. What an answer costs is that of {consumers} blocking queries released at once, above; a query without
+news comes from each pod every {wait:g} s, and is cheaper than that.
+"""
 _HERD = """\
 #### After an outage
 
@@ -70,6 +83,8 @@ def render(results: Results) -> Part:
         texts += [_CONSUMERS, _consumers(rows), "![Consumers against p99](benchmarks/scale-consumers.svg)\n"]
     if fleet := found.get("fleet"):
         texts += [_FLEET, _fleet(fleet["measured"]), _MODEL, _model(fleet["measured"])]
+        if crowd := _largest_crowd(found):
+            texts += [_UPSTREAM.format(consumers=crowd["consumers"], wait=_WAIT), _upstream(fleet["measured"], crowd)]
         texts += [_HERD.format(**fleet["recovery"]), _herd(fleet)]
     return Part("\n".join([*texts, provenance(found)]), pictures)
 
@@ -184,6 +199,33 @@ def _model(rows: Sequence[Mapping[str, Any]]) -> str:
                 f"{sent:.1f} MB",
                 f"{base + slope * pods:.0f} ms" if slope > 0 else "lost in the noise of this run",
                 f"{pods * start / 1000:.0f} s",
+            ]
+        )
+    return _table(head, lines)
+
+
+def _largest_crowd(found: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    crowds = [row for row in found.get("consumers", ()) if row["kind"] == "long-poll"]
+    return max(crowds, key=lambda row: row["consumers"], default=None)
+
+
+def _upstream(rows: Sequence[Mapping[str, Any]], crowd: Mapping[str, Any]) -> str:
+    head = ["pods", "sidecars between", "watches, without and with them", "MB per change from the API server"]
+    head += ["CPU time of each until its last pod has the list", "queries without news, % of a core of each, at most"]
+    sent = rows[-1]["bytes_per_change_and_sidecar"] / 1e6
+    answer = crowd["cpu_ms_per_change"] / crowd["consumers"]
+    lines = []
+    for pods in MODELLED:
+        between = max(2, ceil(pods / SHARE))
+        share = pods / between
+        lines.append(
+            [
+                f"{pods:,}",
+                f"{between}",
+                f"{pods:,} and {between}",
+                f"{pods * sent:.2f} and {between * sent:.2f}",
+                f"{share * answer:.0f} ms",
+                f"{share / _WAIT * answer / 10:.1f}",
             ]
         )
     return _table(head, lines)

@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from testbed.pods import Network, enter
 from testbed.program import Program
 from testbed.waiting import wait_for
 from tests.entrypoint import copy_words
-from tests.manifests import Json, find, find_settings
+from tests.manifests import Json, find, find_settings, list_containers
 
 ENTRYPOINT = "/opt/membership/bin/membership-sidecar"
 WSO2 = "802:802"
@@ -67,6 +68,7 @@ class PlayedPod:
         self._make_open(self.home)
         self._programs: list[Program] = []
         self._servers: list[CarbonServer] = []
+        self._memory: list[tempfile.TemporaryDirectory[str]] = []
         kubelet = Kubelet(plane)
         kubelet.run(self._namespace, name, self.address, template["metadata"]["labels"], template=self._spec)
         for volume in self._spec["volumes"]:
@@ -79,8 +81,8 @@ class PlayedPod:
         self._start(self._spec["initContainers"][0])
 
     def start(self, name: str) -> None:
-        """Start the init container `name`, and leave it to itself."""
-        self._start(next(each for each in self._spec["initContainers"] if each["name"] == name))
+        """Start the container `name`, an init container or not, and leave it to itself."""
+        self._start(next(each for each in list_containers(self._spec) if each["name"] == name))
 
     def volume(self, name: str) -> Path:
         """The folder of a volume."""
@@ -136,23 +138,33 @@ class PlayedPod:
 
     def ask(self, path: str) -> int:
         """The status of our container's answer; 0 without one."""
+        return self.fetch(path)[0]
+
+    def fetch(self, path: str) -> tuple[int, bytes]:
+        """Status and body of our container's answer; 0 and nothing without one."""
         connection = http.client.HTTPConnection(self.address, 4080, timeout=2)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", path)
             with connection.getresponse() as answer:
-                return answer.status
-        return 0
+                return answer.status, answer.read()
+        return 0, b""
 
     @property
     def log(self) -> str:
         return "\n".join(path.read_text(errors="replace") for path in sorted(self._folder.glob("*.log")))
 
-    def close(self) -> None:
-        """End what runs, by pid, and take the address away."""
+    def kill(self) -> None:
+        """End what runs, by pid, at once."""
         for server in self._servers:
             server.kill()
         for program in self._programs:
             program.kill()
+
+    def close(self) -> None:
+        """The same, and take volumes in memory and the address away."""
+        self.kill()
+        for folder in self._memory:
+            folder.cleanup()
         self._network.remove(self._pod)
 
     # -- the kubelet's and the runtime's part -----------------------------------------------------
@@ -198,7 +210,13 @@ class PlayedPod:
         return found
 
     def _fill(self, kubelet: Kubelet, volume: Json, folder: Path) -> None:
-        if "emptyDir" in volume:
+        if "emptyDir" in volume and volume["emptyDir"].get("medium") == "Memory":
+            memory = tempfile.TemporaryDirectory(prefix="emptydir-", dir="/dev/shm")
+            self._memory.append(memory)
+            Path(memory.name).chmod(0o777)
+            folder.parent.mkdir(exist_ok=True)
+            folder.symlink_to(memory.name)
+        elif "emptyDir" in volume:
             self._make_open(folder)
         elif "configMap" in volume:
             data = folder / "..2026_11_21"

@@ -70,7 +70,7 @@ def test_images_are_pinned_and_come_from_a_registry_with_a_secret(case: Path) ->
 def test_there_are_examples_with_pods() -> None:
     """The tests above look for them; this one sees that they find some."""
     with_pods = {case.relative_to(EXAMPLES).parts[0] for case in CASES if list_workloads(read(case))}
-    assert with_pods == {"persisting-files", "replicas", "stream-processor"}
+    assert with_pods == {"persisting-files", "replicas", "stream-processor", "upstream"}
 
 
 @pytest.mark.parametrize("kind", ["ConfigMap", "Secret"])
