@@ -13,10 +13,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from membership.errors import SettingsError
-from membership.quantity import is_boolean, parse_duration
+from membership.quantity import is_boolean
+from membership.values import choice, parse_positive_duration
 
 T = TypeVar("T")
-Word = TypeVar("Word", bound=str)
 Environ = Mapping[str, str]
 
 _LINKS = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$")
@@ -183,22 +183,3 @@ def _complete(setting: Setting) -> Callable[[click.Context, click.Parameter, str
         return [CompletionItem(word) for word in words if word.startswith(incomplete)]
 
     return complete
-
-
-def choice(*values: Word) -> Callable[[str], Word]:
-    """A parser for one of these words."""
-
-    def parse(text: str) -> Word:
-        for value in values:
-            if value == text:
-                return value
-        raise ValueError(f"{text!r} is none of {', '.join(values)}")
-
-    return parse
-
-
-def parse_positive_duration(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds <= 0:
-        raise ValueError(f"{text!r} is not longer than nothing")
-    return seconds

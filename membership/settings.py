@@ -4,24 +4,34 @@
 is looked up is said in flags.py. But for access.py nothing else in this package reads the environment.
 """
 
-import ipaddress
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from membership.access import check_url, connect
+from membership.access import connect
 from membership.errors import SettingsError
-from membership.flags import Environ, Reader, Setting, choice
+from membership.flags import Environ, Reader, Setting
 from membership.gate import GateRules
 from membership.kube import ApiServer
 from membership.members import FAMILIES
-from membership.names import EVERY, is_name, parse_services
+from membership.names import EVERY
 from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
 from membership.peer import parse_sidecar_url
 from membership.quantity import parse_boolean, parse_duration
 from membership.render import Setup
 from membership.session import Options
+from membership.values import (
+    choice,
+    parse_address,
+    parse_cluster_name,
+    parse_count,
+    parse_file,
+    parse_namespace,
+    parse_port,
+    parse_service_list,
+    parse_url,
+    parse_version,
+)
 from membership.wso2.profiles import Profile, find_profile
 
 SETTINGS = (
@@ -214,71 +224,20 @@ def read(
 
     Raises SettingsError naming everything that is wrong, here and in `reader`.
     """
-    namespace = reader.parse("namespace", _name, None)
+    namespace = reader.parse("namespace", parse_namespace, None)
     if reader.text("services") is None and not offline:
         reader.problems.append("--services: required; name the clustering Service, such as --services wso2/is")
     nothing: tuple[str, ...] = ()
-    services = reader.parse("services", lambda text: _services(text, namespace or "default"), nothing)
-    options = Options(
-        family=reader.parse("family", choice(*FAMILIES), "ipv4"),
-        ready_only=reader.parse("ready-only", parse_boolean, False),
-        include_terminating=reader.parse("include-terminating", parse_boolean, False),
-        source=reader.parse("source", choice("auto", "endpointslices", "endpoints"), "auto"),
-        poll_interval=reader.duration("poll-interval"),
-        stale_after=reader.duration("stale-after"),
-        relist_interval=reader.duration("relist-interval"),
-        upstream=reader.parse("upstream", parse_sidecar_url, None),
-    )
-    gate = GateRules(
-        expect=reader.parse("expect", _count, 1),
-        stable=reader.parse("stable", parse_duration, 2.0),
-        timeout=reader.parse("gate-timeout", parse_duration, 120.0),
-        on_timeout=reader.parse("on-timeout", choice("start", "fail"), "start"),
-        self_ip=reader.parse("self-ip", _address, None),
-    )
-    standard: int | str = 4000
-    setup = Setup(
-        self_ip=gate.self_ip,
-        port=reader.parse("port", _port, standard),
-        cluster_name=reader.parse("cluster-name", _cluster_name, None),
-        hazelcast_version=reader.parse("hazelcast-version", _version, None),
-        hazelcast_rest=reader.parse("hazelcast-rest", choice("off", "read", "write"), "off"),
-    )
+    services = reader.parse("services", lambda text: parse_service_list(text, namespace or "default"), nothing)
+    options, gate = _read_options(reader), _read_gate(reader)
+    setup = _read_setup(reader, gate.self_ip)
     reader.problems += (*check_outputs(outputs, setup, options.family), *check(setup))
-    if options.upstream and any(item.rpartition("/")[2] == EVERY for item in services):
-        reader.problems.append(f"--upstream: {EVERY} is every Service, which another sidecar does not name; name them")
-    if options.upstream and needs_services(outputs):
-        reader.problems.append("--upstream: haproxy needs the Services themselves, which another sidecar does not have")
-    mixing = [output.format for output in outputs if not needs_services((output,))]
-    if mixing and any(item.rpartition("/")[2] == EVERY for item in services):
-        reader.problems.append(f"--services: {EVERY} is every Service, which {mixing[0]} would take for one cluster")
+    reader.problems += _check_every(services, options, outputs)
     default_format = "json" if environ.get("KUBERNETES_SERVICE_HOST") else "text"
     log_format = reader.parse("log-format", choice("text", "json"), default_format)
     log_level = reader.parse("log-level", choice("debug", "info", "warning", "error"), "info")
     skip = reader.parse("insecure-skip-tls-verify", parse_boolean, False)
-    before = len(reader.problems)
-    url = reader.parse("server", _url, None)
-    token_file = reader.parse("token-file", _file, None)
-    ca_file = reader.parse("ca-file", _file, None)
-    kubeconfig = reader.parse("kubeconfig", _file, None)
-    server = ApiServer("")
-    if len(reader.problems) == before and not offline:  # else what it would find wrong follows from that
-        try:
-            server = connect(
-                url,
-                token=None if reader.is_flag("token-file") else (environ.get(TOKEN) or "").strip() or None,
-                token_file=token_file,
-                username=environ.get(USERNAME) or None,
-                password=environ.get(PASSWORD) or None,
-                ca_file=ca_file,
-                insecure_skip_tls_verify=skip,
-                kubeconfig=kubeconfig,
-                context=reader.text("context"),
-                namespace=namespace,
-                environ=environ,
-            )
-        except SettingsError as error:
-            reader.problems += error.problems
+    server = _find_server(reader, environ, namespace, skip_verify=skip, offline=offline)
     if reader.problems:
         raise SettingsError(reader.problems)
     ignored = " and ".join(name for name in IGNORED if environ.get(name))
@@ -293,66 +252,84 @@ def read(
     return Settings(services, server, setup, options, gate, log_format, log_level, tuple(warnings))
 
 
+def _read_options(reader: Reader) -> Options:
+    return Options(
+        family=reader.parse("family", choice(*FAMILIES), "ipv4"),
+        ready_only=reader.parse("ready-only", parse_boolean, False),
+        include_terminating=reader.parse("include-terminating", parse_boolean, False),
+        source=reader.parse("source", choice("auto", "endpointslices", "endpoints"), "auto"),
+        poll_interval=reader.duration("poll-interval"),
+        stale_after=reader.duration("stale-after"),
+        relist_interval=reader.duration("relist-interval"),
+        upstream=reader.parse("upstream", parse_sidecar_url, None),
+    )
+
+
+def _read_gate(reader: Reader) -> GateRules:
+    return GateRules(
+        expect=reader.parse("expect", parse_count, 1),
+        stable=reader.parse("stable", parse_duration, 2.0),
+        timeout=reader.parse("gate-timeout", parse_duration, 120.0),
+        on_timeout=reader.parse("on-timeout", choice("start", "fail"), "start"),
+        self_ip=reader.parse("self-ip", parse_address, None),
+    )
+
+
+def _read_setup(reader: Reader, self_ip: str | None) -> Setup:
+    standard: int | str = 4000
+    return Setup(
+        self_ip=self_ip,
+        port=reader.parse("port", parse_port, standard),
+        cluster_name=reader.parse("cluster-name", parse_cluster_name, None),
+        hazelcast_version=reader.parse("hazelcast-version", parse_version, None),
+        hazelcast_rest=reader.parse("hazelcast-rest", choice("off", "read", "write"), "off"),
+    )
+
+
+def _check_every(services: Sequence[str], options: Options, outputs: Sequence[Output]) -> list[str]:
+    """What does not go with every Service of a namespace, or with another sidecar's list."""
+    problems = []
+    every = any(item.rpartition("/")[2] == EVERY for item in services)
+    if options.upstream and every:
+        problems.append(f"--upstream: {EVERY} is every Service, which another sidecar does not name; name them")
+    if options.upstream and needs_services(outputs):
+        problems.append("--upstream: haproxy needs the Services themselves, which another sidecar does not have")
+    mixing = [output.format for output in outputs if not needs_services((output,))]
+    if mixing and every:
+        problems.append(f"--services: {EVERY} is every Service, which {mixing[0]} would take for one cluster")
+    return problems
+
+
+def _find_server(
+    reader: Reader, environ: Environ, namespace: str | None, *, skip_verify: bool, offline: bool
+) -> ApiServer:
+    """The API server and who we are to it; what is wrong is noted."""
+    before = len(reader.problems)
+    url = reader.parse("server", parse_url, None)
+    token_file = reader.parse("token-file", parse_file, None)
+    ca_file = reader.parse("ca-file", parse_file, None)
+    kubeconfig = reader.parse("kubeconfig", parse_file, None)
+    if len(reader.problems) > before or offline:  # what it would find wrong follows from what is noted
+        return ApiServer("")
+    try:
+        return connect(
+            url,
+            token=None if reader.is_flag("token-file") else (environ.get(TOKEN) or "").strip() or None,
+            token_file=token_file,
+            username=environ.get(USERNAME) or None,
+            password=environ.get(PASSWORD) or None,
+            ca_file=ca_file,
+            insecure_skip_tls_verify=skip_verify,
+            kubeconfig=kubeconfig,
+            context=reader.text("context"),
+            namespace=namespace,
+            environ=environ,
+        )
+    except SettingsError as error:
+        reader.problems += error.problems
+        return ApiServer("")
+
+
 def environment() -> Environ:
     """The environment of this process."""
     return os.environ
-
-
-def _services(text: str, namespace: str) -> tuple[str, ...]:
-    items = [item for item in text.split(",") if item.strip()]
-    parse_services(items, namespace)  # says what is wrong; the session parses them again with the real namespace
-    return tuple(item.strip() for item in items)
-
-
-def _name(text: str) -> str | None:
-    if not is_name(text):
-        raise ValueError(f"{text!r} is not a namespace such as wso2")
-    return text
-
-
-def _url(text: str) -> str | None:
-    check_url(text)
-    return text
-
-
-def _file(text: str) -> str | None:
-    # A list of files is allowed for kubeconfigs only, and there in the variable that kubectl reads, not here.
-    if not os.path.isfile(text):
-        raise ValueError(f"{text!r} does not exist" if not os.path.exists(text) else f"{text!r} is not a file")
-    return text
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) < 1:
-        raise ValueError(f"{text!r} is not a number of addresses, 1 or more")
-    return int(text)
-
-
-def _port(text: str) -> int | str:
-    if re.fullmatch(r"[0-9]+", text):
-        if not 1 <= int(text) <= 65535:
-            raise ValueError(f"{text} is not a port between 1 and 65535")
-        return int(text)
-    if not is_name(text):
-        raise ValueError(f"{text!r} is neither a port number nor the name of a port such as hazelcast")
-    return text
-
-
-def _cluster_name(text: str) -> str | None:
-    if not text.isprintable() or text != text.strip() or not text:
-        raise ValueError(f"{text!r} is not a name: spaces around it, or characters that cannot be printed")
-    return text
-
-
-def _version(text: str) -> tuple[int, int] | None:
-    match = re.fullmatch(r"([0-9]{1,3})(?:\.([0-9]{1,3})(?:[.-].*)?)?", text)
-    if match is None or int(match[1]) < 3:
-        raise ValueError(f"{text!r} is not a version of Hazelcast, 3.0 or newer, such as 5.3")
-    return int(match[1]), int(match[2] or 999)  # 4 alone: the newest of its line
-
-
-def _address(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IP address") from None

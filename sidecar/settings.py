@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from membership.errors import SettingsError
-from membership.flags import Environ, Reader, Setting, choice, is_service_link, parse_positive_duration
+from membership.flags import Environ, Reader, Setting, is_service_link
 from membership.hazelcast import client_cluster
 from membership.names import EVERY
 from membership.outputs import PRODUCT, Output, make_output, split_out
@@ -19,6 +19,7 @@ from membership.render import FORMATS, Setup
 from membership.settings import SETTINGS as SHARED
 from membership.settings import Settings as Shared
 from membership.settings import read, read_product
+from membership.values import choice, parse_positive_duration
 from membership.verify import Scope
 from sidecar.publishers.http import bind
 

@@ -14,7 +14,7 @@ import yaml
 from deploy.make_schema import ARGUMENTS, PATTERNS, SCHEMA, render
 from membership.flags import SWITCH
 from membership.quantity import parse_boolean, parse_duration
-from membership.settings import _count
+from membership.values import parse_count
 from sidecar.settings import SETTINGS
 from tests.manifests import EXAMPLES, KUSTOMIZE
 
@@ -87,7 +87,7 @@ def test_it_refuses(change: dict[str, str | None], problem: str) -> None:
 
 @pytest.mark.parametrize(
     ("metavar", "parse"),
-    [("DURATION", parse_duration), (SWITCH, parse_boolean), ("N", _count)],
+    [("DURATION", parse_duration), (SWITCH, parse_boolean), ("N", parse_count)],
     ids=("duration", "boolean", "count"),
 )
 @pytest.mark.parametrize(
