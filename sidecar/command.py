@@ -1,5 +1,6 @@
 """`membership-sidecar`: from the command line to a running daemon."""
 
+import gc
 import sys
 import threading
 from typing import Any
@@ -39,6 +40,7 @@ def command(stopped: threading.Event, /, unknown: tuple[str, ...], **given: Any)
     start_logging(settings.shared.log_format, settings.shared.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL)
     app = App(settings, environ, stopped)
+    gc.freeze()  # the modules' 40,000 objects live as long as we do: looking at them took 6 ms of each full collection
     app.start()
     app.run()
     app.close()

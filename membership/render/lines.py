@@ -5,4 +5,5 @@ from membership.model import Snapshot
 
 def render_lines(snapshot: Snapshot) -> bytes | None:
     """Each `host:port` once; None without any."""
-    return "".join(f"{endpoint}\n" for endpoint in snapshot.endpoints).encode() or None
+    endpoints = snapshot.endpoints
+    return ("\n".join(endpoints) + "\n").encode() if endpoints else None
