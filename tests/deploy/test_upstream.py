@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from membership.wso2.profiles import find_profile
 from testbed.waiting import wait_for
 from tests.deploy.played import PlayedPod
 from tests.deploy.stage import Stage, World, name_namespace
 from tests.manifests import ROOT, build, copy_components, find, find_settings
 
-STALE_AFTER = "18"
-"""Seconds, in place of 90: what waits for an upstream that is gone waits a fifth as long."""
+STALE_AFTER = "18s"
+"""In place of 90 s: what waits for an upstream that is gone waits a fifth as long."""
 
 
 @pytest.fixture
@@ -54,11 +55,11 @@ def test_servers_start_with_the_upstreams_list_and_go_on_without_it(stage: Stage
     pods = [stage.add(number) for number in range(2)]
     for pod in pods:
         pod.start_init()
-    wanted = [pod.address for pod in pods]
+    wanted, port = [pod.address for pod in pods], find_profile(stage.settings["MEMBERSHIP_PRODUCT"]).port
     for pod in pods:
         pod.finish_init()
         assert pod.run_entrypoint().returncode == 0
-        assert stage.read_members(pod) == (pod.address, [f"{address}:4000" for address in wanted])
+        assert stage.read_members(pod) == (pod.address, [f"{address}:{port}" for address in wanted])
         assert read_source(pod) == ("upstream", wanted)
 
     upstream.kill()

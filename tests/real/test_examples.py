@@ -36,7 +36,8 @@ MIB = 1024 * 1024
 @pytest.fixture(scope="module")
 def plane(world: World) -> ControlPlane:
     create_restricted(world.plane, NAMESPACE)
-    cluster.create_service_account(world.plane, NAMESPACE, "wso2sp-worker")
+    for account in ("wso2sp-worker", "membership-upstream"):
+        cluster.create_service_account(world.plane, NAMESPACE, account)
     return world.plane
 
 
