@@ -23,6 +23,8 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "mistakes.json"
 LONGEST = 300.0
 """Seconds for the tests of one mistake."""
+_OWN = r"AssertionError: |TimeoutError: |membership\.errors\.MembershipTimeout: |assert "
+"""How pytest begins what an assertion or a time-out of a test says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +368,7 @@ def failure(mistake: Mistake) -> str | None:
         environ = {**os.environ, "PYTHONPATH": str(root), "COLUMNS": "400"}
         done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=LONGEST)
     found = re.search(
-        rf"^FAILED tests/real/{re.escape(mistake.test)} - (?:AssertionError: |TimeoutError: |assert )(.*)$",
+        rf"^FAILED tests/real/{re.escape(mistake.test)} - (?:{_OWN})(.*)$",
         done.stdout,
         re.M,
     )

@@ -1,5 +1,8 @@
 """From pods to members: what the real endpointslice controller makes of them, and what we make of that."""
 
+from dataclasses import replace
+
+from membership import Membership, connect
 from testbed import cluster
 from tests.real.world import LIMIT, Place, conditions, eventually, total
 from tests.running import Asking, Sidecar
@@ -157,6 +160,10 @@ def test_a_headless_service_without_ports(place: Place) -> None:
     sidecar.follows(["10.1.0.5"], LIMIT)
     (member,) = sidecar.members()["members"]
     assert (member["port"], member["ports"]) == (5701, {})
+    # JSON says null, protobuf nothing at all.
+    server = replace(connect(environ=place.in_cluster, service_account=place.mount), protobuf=False)
+    with Membership(server, [f"{place.namespace}/is"], 5701) as membership:
+        assert [found.endpoint for found in membership.wait(timeout=LIMIT).members] == ["10.1.0.5:5701"]
 
 
 def test_dual_stack(place: Place) -> None:
