@@ -1,9 +1,11 @@
 """What changed from list to list: who joined, who left, who became something else. Bounded, oldest first."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta, timezone
+from itertools import compress, count
+from operator import is_not
 
 from membership.model import Member, Snapshot
 from membership.quantity import parse_duration
@@ -100,7 +102,8 @@ def compare(before: Snapshot | None, after: Snapshot, at: datetime) -> Change:
     A member is the same one as long as its Service and its pod's uid are; its address stands in for a uid that is not
     known. A pod of a StatefulSet that is made anew under its old name has left and joined.
     """
-    old, new = ({} if before is None else _by_identity(before)), _by_identity(after)
+    earlier_members, later_members = _differing(() if before is None else before.members, after.members)
+    old, new = _by_identity(earlier_members), _by_identity(later_members)
     joined = [_name(member) for key, member in new.items() if key not in old]
     left = [_name(member) for key, member in old.items() if key not in new]
     altered = []
@@ -122,8 +125,17 @@ def compare(before: Snapshot | None, after: Snapshot, at: datetime) -> Change:
     )
 
 
-def _by_identity(snapshot: Snapshot) -> dict[tuple[str, str, str], Member]:
-    return {(member.namespace, member.service, member.uid or member.address): member for member in snapshot.members}
+def _differing(before: Sequence[Member], after: Sequence[Member]) -> tuple[Sequence[Member], Sequence[Member]]:
+    """Both without what they begin and end with alike: a member that is as it was is the same object."""
+    shorter = min(len(before), len(after))
+    start = next(compress(count(), map(is_not, before, after)), shorter)
+    end = next(compress(count(), map(is_not, reversed(before), reversed(after))), shorter)
+    end = min(end, shorter - start)
+    return before[start : len(before) - end], after[start : len(after) - end]
+
+
+def _by_identity(members: Iterable[Member]) -> dict[tuple[str, str, str], Member]:
+    return {(member.namespace, member.service, member.uid or member.address): member for member in members}
 
 
 def _name(member: Member, became: Mapping[str, tuple[object, object]] | None = None) -> Party:

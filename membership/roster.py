@@ -8,11 +8,14 @@ controller moves a pod between two slices it writes them one after the other, an
 
 from bisect import insort
 from collections.abc import Iterable
+from itertools import chain
+from operator import attrgetter
 
 from membership.members import Decision, Rules, SliceReading, decide, explain, read_slice, rank
 from membership.model import Explanation, Member
 from membership.wire import EndpointSlice
 
+_ADDRESSES = attrgetter("addresses")
 HOLD = 0.5
 """Seconds. The two writes of a move are one API call apart, milliseconds on a healthy server; the limit is 1 s."""
 
@@ -22,7 +25,6 @@ class Roster:
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._readings: tuple[SliceReading, ...] = ()
         self._decision: Decision = decide((), rules)
         self._held: dict[str, tuple[Member, float]] = {}  # uid -> (the member, until when)
         self._doomed: frozenset[str] = frozenset()  # uids seen terminating, while any slice names them
@@ -37,11 +39,12 @@ class Roster:
         """
         # By name; the slices made of one v1 Endpoints object share theirs, and keep their order.
         known: dict[str, list[SliceReading]] = {}
-        for reading in reversed(self._readings):
+        before = self._decision
+        for reading in reversed(before.readings):
             known.setdefault(reading.slice.metadata.name, []).append(reading)
-        self._readings = tuple(self._read(slice, known.get(slice.metadata.name)) for slice in slices)
-        was_known, self.known = self.known, bool(self._readings)
-        before, self._decision = self._decision, decide(self._readings, self._rules)
+        readings = tuple(self._read(slice, known.get(slice.metadata.name)) for slice in slices)
+        was_known, self.known = self.known, bool(readings)
+        self._decision = decide(readings, self._rules, before)
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
@@ -76,7 +79,7 @@ class Roster:
             for member, _ in self._held.values()
             for address in member.addresses
         )
-        return explain(self._readings, self._decision, self._rules) + held
+        return explain(self._decision.readings, self._decision, self._rules) + held
 
     def _read(self, slice: EndpointSlice, namesakes: list[SliceReading] | None) -> SliceReading:
         before = namesakes.pop() if namesakes else None
@@ -84,19 +87,15 @@ class Roster:
 
     def _hold(self, now: float, before: Decision) -> None:
         present = self._decision.present
-        if not self._held and before.present <= present:  # nobody has vanished
-            self._doomed = (self._doomed & present) | self._decision.terminating
-            return
-        taken = {address for member in self._decision.members for address in member.addresses}
-
-        def may_stay(member: Member) -> bool:
-            return member.uid not in present and taken.isdisjoint(member.addresses)
-
-        self._held = {uid: (member, until) for uid, (member, until) in self._held.items() if may_stay(member)}
-        for member in self.members:
-            uid = member.uid
-            if uid and uid not in self._held and uid not in self._doomed and may_stay(member):
-                self._held[uid] = (member, now + HOLD)
+        vanished = before.present - present
+        if vanished or self._held:
+            held = {uid: each for uid, each in self._held.items() if uid not in present}
+            for member in self.members if vanished else ():
+                if member.uid and member.uid in vanished and member.uid not in self._doomed:
+                    held.setdefault(member.uid, (member, now + HOLD))
+            addresses = {address for member, _ in held.values() for address in member.addresses}
+            taken = addresses.intersection(chain.from_iterable(map(_ADDRESSES, self._decision.members)))
+            self._held = {uid: each for uid, each in held.items() if taken.isdisjoint(each[0].addresses)}
         self._doomed = (self._doomed & present) | self._decision.terminating
 
     def _compose(self) -> bool:

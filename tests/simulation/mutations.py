@@ -300,9 +300,24 @@ MEMBERS = (
     Edit("members that terminate stay", "members", "if member.terminating and (", "if False and ("),
     Edit("ready endpoints only", "members", "if rules.ready_only and not member.serving:", "if not member.serving:"),
     Edit("no removal hold", "roster", "now + HOLD)", "now)"),
-    Edit("hold what was seen terminating", "roster", "and uid not in self._doomed and", "and"),
+    Edit("hold what was seen terminating", "roster", " and member.uid not in self._doomed:", ":"),
     Edit("hold what a list does not name", "roster", "if listed or not self.known:", "if not self.known:"),
-    Edit("hold an address that another pod has", "roster", "and taken.isdisjoint(member.addresses)", ""),
+    Edit("hold an address that another pod has", "roster", " if taken.isdisjoint(each[0].addresses)", ""),
+    Edit(
+        "a change leaves who is gone",
+        "members",
+        "gone, come = were - are, are - were",
+        "gone, come = set(), are - were",
+    ),
+    Edit(
+        "a change leaves who is new", "members", "gone, come = were - are, are - were", "gone, come = were - are, set()"
+    ),
+    Edit(
+        "a change never looks at the others",
+        "members",
+        "if not len(all_present) - len(present) == len(all_addresses) - len(addresses) == len(pods):",
+        "if False:",
+    ),
     Edit("hold for ever", "roster", "if until <= now]", "if until <= now - 1e9]"),
 )
 FOUND = (

@@ -1,16 +1,19 @@
 """What the simulation says in 15 seconds, and that it can say something else. `make simulate` runs it at length."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from membership import follower, kube, session, transport
 from membership.session import Options
-from tests.simulation.__main__ import simulate
 from tests.simulation.faults import FAULTS
+from tests.simulation.many import simulate
 from tests.simulation.mutations import MUTATIONS, Edit, caught_by
 from tests.simulation.schedule import WEIGHTS, Schedule, Step, generate
 from tests.simulation.shrink import shrink
@@ -68,6 +71,15 @@ def test_nothing_that_must_be_true_is_ever_false() -> None:
         assert total.checks[rule] > least, rule
     assert total.checks["mixed"] < total.checks["list"] / 10, "too much is let pass after a restore"
     assert 0.1 < total.slowest <= 1.0
+
+
+def test_many_run_in_several_processes() -> None:
+    """As `make simulate` does: a process that is spawned must find what it is to run."""
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", "120", "--jobs", "2"]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("120 schedules, ") and "120/120" in done.stderr
 
 
 def test_everything_that_can_happen_does() -> None:

@@ -434,10 +434,62 @@ def test_where_every_endpoint_is_decided_by_itself_all_rules_say_the_same(
     newest = [reading for reading in readings if reading.slice.owner_uid]
     owner = max(newest, key=lambda one: (one.slice.metadata.creation_timestamp or "", one.order), default=None)
     uid = owner.slice.owner_uid if owner else ""
-    apart = members._decide_apart([one for one in readings if one.slice.owner_uid in ("", uid)])
+    same = tuple(one for one in readings if one.slice.owner_uid in ("", uid))
+    apart = members._decide_apart(same)
     if apart is not None:
-        same = [one for one in readings if one.slice.owner_uid in ("", uid)]
-        assert apart == members._decide_together(same, uid, rules)
+        assert decided(apart) == decided(members._decide_together(same, uid, rules))
+
+
+def decided(decision: Decision) -> tuple[Any, ...]:
+    """What a decision says, without what the next one begins with."""
+    return decision.members, decision.present, decision.terminating, decision.dropped
+
+
+@st.composite
+def long_histories(draw: st.DrawFn) -> list[list[EndpointSlice]]:
+    """The slices of 24 pods after each of some changes: few of many endpoints, seldom one that is not apart."""
+    slices = [[pod(f"10.0.{number}.{place}", f"{number}-{place}") for place in range(8)] for number in range(3)]
+    told, rv = [[piece(*each, rv=number + 1, name=f"s{number}") for number, each in enumerate(slices)]], 3
+    address = st.one_of(st.sampled_from(["10.0.0.3", "nonsense"]), st.integers(0, 30).map(lambda at: f"10.0.9.{at}"))
+    uid = st.one_of(st.sampled_from([None, "1-3"]), st.integers(0, 30).map(str))
+    for _ in range(draw(st.integers(1, 6))):
+        number, rv = draw(st.integers(0, 2)), rv + 1
+        endpoints = slices[number] = list(slices[number])
+        for _ in range(draw(st.integers(0, 2))):
+            place = draw(st.integers(0, len(endpoints)))
+            endpoints[place : place + draw(st.integers(0, 1))] = [pod(draw(address), draw(uid), draw(CONDITION))]
+        if draw(st.booleans()) and endpoints:
+            del endpoints[draw(st.integers(0, len(endpoints) - 1))]
+        owner = draw(st.sampled_from(["s1"] * 9 + ["s2"]))
+        told.append([*told[-1]])
+        told[-1][number] = piece(*endpoints, rv=rv, name=f"s{number}", owner=owner)
+    return told
+
+
+@settings(max_examples=300, deadline=None)
+@given(told=long_histories(), rules=ANY_RULES)
+def test_a_decision_that_begins_with_the_last_one_is_the_one_that_begins_anew(
+    told: list[list[EndpointSlice]], rules: Rules
+) -> None:
+    known: dict[int, members.SliceReading] = {}
+    before = None
+    for slices in told:
+        for slice in slices:
+            known.setdefault(id(slice), read_slice(slice, rules))
+        readings = [known[id(slice)] for slice in slices]
+        decision = decide(readings, rules, before)
+        assert decided(decision) == decided(decide(readings, rules))
+        before = decision
+
+
+def test_one_change_of_many_is_all_that_is_decided() -> None:
+    """Else nothing would be wrong, only slow."""
+    slices = [piece(*(pod(f"10.0.0.{at}", f"{at}") for at in range(40)), rv=1)]
+    before = decide([first := read_slice(slices[0], DEFAULT)], DEFAULT)
+    changed = piece(pod("10.0.1.1", "new"), *(slices[0].endpoints or ())[1:], rv=2)
+    after = members._decide_change(before, (read_slice(changed, DEFAULT, first),))
+    assert after is not None
+    assert [member.uid for member in after.members] == [*map(str, range(1, 40)), "new"]
 
 
 @settings(max_examples=300, deadline=None)
