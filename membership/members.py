@@ -159,7 +159,7 @@ def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Deci
     kept, members, dropped = list(before.apart.kept), list(before.members), dict(before.dropped)
     for candidate in gone:
         if dropped.pop(candidate, None) is None:
-            place = bisect_left(kept, candidate.rank, key=_RANK)
+            place = kept.index(candidate, bisect_left(kept, candidate.rank, key=_RANK))
             del kept[place], members[place]
     for candidate in come:
         if candidate.member is None or candidate.refusal:
