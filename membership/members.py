@@ -139,7 +139,7 @@ def decide(readings: Iterable[SliceReading], rules: Rules, before: Decision | No
 def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Decision | None:
     """The decision before with other candidates, so that a change costs what has changed; None where all are decided.
 
-    Of 20,000 endpoints in 200 slices one takes 2 ms instead of 9.
+    Of 20,000 endpoints in 200 slices one takes 1.9 ms instead of 6.5.
     """
     if before.apart is None:
         return None
