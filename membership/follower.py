@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import NamedTuple
 
 from membership.book import Book
 from membership.errors import ApiError, Silent, Unreachable
@@ -20,6 +21,15 @@ log = logging.getLogger("membership")
 
 REPEAT_LOG = 60.0
 """Seconds after which a problem that lasts is logged again, with the number of tries."""
+
+
+class Standing(NamedTuple):
+    """What a snapshot says of one namespace; as in `NamespaceStatus`, and made for every list."""
+
+    source: str
+    proved_at: float | None
+    resource_version: str
+    problem: ApiError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,11 @@ class Follower:
     def asking(self) -> str:
         """What is asked for until the first list has come."""
         return f"list {self._reflector.resource.qualified} in namespace {self.namespace}"
+
+    @property
+    def standing(self) -> Standing:
+        reflector = self._reflector
+        return Standing(reflector.source, reflector.proved_at, reflector.resource_version, reflector.problem)
 
     @property
     def status(self) -> NamespaceStatus:

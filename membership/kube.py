@@ -98,15 +98,10 @@ class Trust:
     def given(self) -> bool:
         return time.monotonic() >= self._until
 
-    @contextmanager
-    def judge(self, codec: Codec) -> Iterator[None]:
-        """Around the reading of an answer."""
-        try:
-            yield
-        except BadAnswer:
-            if isinstance(codec, Protobuf):
-                self.withdraw()
-            raise
+    def note(self, error: ApiError, codec: Codec) -> None:
+        """What came of reading an answer."""
+        if isinstance(error, BadAnswer) and isinstance(codec, Protobuf):
+            self.withdraw()
 
     def withdraw(self) -> None:
         """From now on, for `DISTRUST` seconds."""
@@ -163,8 +158,11 @@ class ApiServer:
             request = _Request("GET", path, query, accept=self._accept(LISTS))
             content_type, body = self._whole(request, deadline, interrupt)
             codec = codec_of(content_type, seen)
-            with self.trust.judge(codec):
+            try:
                 return decode_list(codec, body, resource)
+            except ApiError as error:
+                self.trust.note(error, codec)
+                raise
 
     def watch(
         self,
@@ -192,7 +190,12 @@ class ApiServer:
             exchange = self._send(request, deadline, interrupt)
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
         codec = codec_of(exchange.response.getheader("Content-Type"), seen)
-        return Stream(exchange, resource, codec, expiry, lambda: self._reading(asked, codec))
+
+        def note(error: ApiError) -> None:
+            self.trust.note(error, codec)
+            self._name(error, asked)
+
+        return Stream(exchange, resource, codec, expiry, note)
 
     def may(self, verb: str, resource: Resource, namespace: str, deadline: float) -> bool:
         """Whether RBAC allows this, by SelfSubjectAccessReview, which itself needs no permission.
@@ -235,15 +238,13 @@ class ApiServer:
         try:
             yield
         except ApiError as error:
-            error.server, error.request = self.url, request
-            error.message = self.secrets.redact(error.message)
-            error.args = (error.message,)
+            self._name(error, request)
             raise
 
-    @contextmanager
-    def _reading(self, request: str, codec: Codec) -> Iterator[None]:
-        with self._naming(request), self.trust.judge(codec):
-            yield
+    def _name(self, error: ApiError, request: str) -> None:
+        error.server, error.request = self.url, request
+        error.message = self.secrets.redact(error.message)
+        error.args = (error.message,)
 
     def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
@@ -313,12 +314,12 @@ class Stream:
     """An accepted watch. Read it from one thread; `cut` it from any."""
 
     def __init__(
-        self, exchange: Exchange, resource: Resource, codec: Codec, expiry: float, reading: "Callable[[], Any]"
+        self, exchange: Exchange, resource: Resource, codec: Codec, expiry: float, note: Callable[[ApiError], None]
     ) -> None:
         self._exchange = exchange
         self._resource = resource
         self._expiry = expiry
-        self._reading = reading
+        self._note = note
         self._codec = codec
         self._framing = codec.framing()
         self.chunked = exchange.streams
@@ -330,18 +331,22 @@ class Stream:
         A frame that the end cuts off is dropped: the server sends it again to the next watch. Raises Silent when
         `deadline` (monotonic seconds) passes, Unreachable when the stream is cut, BadAnswer for an endless frame.
         """
-        with self._reading():
-            while True:
-                got = self._exchange.read_some(min(deadline, self._expiry))
-                if not got:
-                    return None
+        try:
+            while got := self._exchange.read_some(min(deadline, self._expiry)):
                 if frames := self._framing.feed(got):
                     return frames
+        except ApiError as error:
+            self._note(error)
+            raise
+        return None
 
     def decode(self, frame: bytes) -> Event:
         """The event in a frame; raises what `wire.decode_event` raises."""
-        with self._reading():
+        try:
             return decode_event(self._codec, frame, self._resource)
+        except ApiError as error:
+            self._note(error)
+            raise
 
     def cut(self) -> None:
         """End it from another thread: `read` then ends or raises Unreachable."""

@@ -14,9 +14,9 @@ kubernetes/kubernetes#135266, where the API's maintainers settled them.
 
 import ipaddress
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from itertools import chain, compress, count, repeat
+from itertools import chain, compress, count, repeat, zip_longest
 from operator import attrgetter, is_not, itemgetter
 
 from membership.model import Explanation, Member
@@ -73,7 +73,7 @@ class Apart:
 
     kept: tuple[Candidate, ...]
     """Those of the members, in their order."""
-    addresses: frozenset[str]
+    addresses: Set[str]
     """Of all that name one, in the list or not."""
 
 
@@ -83,7 +83,7 @@ class Decision:
 
     members: tuple[Member, ...]
     """Sorted by address: IPv4 before IPv6, each by number."""
-    present: frozenset[str]
+    present: Set[str]
     """The uids (addresses of endpoints without) that any slice names, in the list or not."""
     terminating: frozenset[str]
     """Those of `present` that any slice calls terminating."""
@@ -144,17 +144,15 @@ def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Deci
     if before.apart is None:
         return None
     known, now = set(map(id, before.readings)), set(map(id, readings))
-    were = set(chain.from_iterable(one.candidates for one in before.readings if id(one) not in now))
-    are = set(chain.from_iterable(one.candidates for one in readings if id(one) not in known))
-    gone, come = were - are, are - were
+    were = [one.candidates for one in before.readings if id(one) not in now]
+    are = [one.candidates for one in readings if id(one) not in known]
+    gone, come = _differing(were, are)
     if len(gone) + len(come) > len(before.apart.kept) // 4:
         return None
     left, pods = [one for one in gone if one.member], [one for one in come if one.member]
-    present = before.present.difference([one.identity for one in left])
-    addresses = before.apart.addresses.difference([one.address for one in left])
-    all_present = present.union([one.identity for one in pods])
-    all_addresses = addresses.union([one.address for one in pods])
-    if not len(all_present) - len(present) == len(all_addresses) - len(addresses) == len(pods):
+    present = _replaced(before.present, [one.identity for one in left], [one.identity for one in pods])
+    addresses = _replaced(before.apart.addresses, [one.address for one in left], [one.address for one in pods])
+    if present is None or addresses is None:
         return None
     kept, members, dropped = list(before.apart.kept), list(before.members), dict(before.dropped)
     for candidate in gone:
@@ -169,7 +167,29 @@ def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Deci
             kept.insert(place, candidate)
             members.insert(place, candidate.member)
     terminating = before.terminating.difference([one.identity for one in left]).union(_terminating(pods))
-    return Decision(tuple(members), all_present, terminating, dropped, readings, Apart(tuple(kept), all_addresses))
+    return Decision(tuple(members), present, terminating, dropped, readings, Apart(tuple(kept), addresses))
+
+
+def _differing(
+    were: Iterable[tuple[Candidate, ...]], are: Iterable[tuple[Candidate, ...]]
+) -> tuple[set[Candidate], set[Candidate]]:
+    """Those that are in the first ones only, and in the second only."""
+    gone, come = set[Candidate](), set[Candidate]()
+    for old, new in zip_longest(were, are, fillvalue=()):
+        if len(old) == len(new):  # most are at their old place
+            old, new = tuple(compress(old, map(is_not, old, new))), tuple(compress(new, map(is_not, old, new)))
+        gone.update(old)
+        come.update(new)
+    return gone - come, come - gone
+
+
+def _replaced(keys: Set[str], gone: Iterable[str], come: Sequence[str]) -> Set[str] | None:
+    """The keys with `come` in place of `gone`; None where one is twice then."""
+    found = set(keys)
+    found.difference_update(gone)
+    size = len(found) + len(come)
+    found.update(come)
+    return found if len(found) == size else None
 
 
 def _decide_apart(readings: tuple[SliceReading, ...]) -> Decision | None:
@@ -286,14 +306,15 @@ def _read_endpoint(
     address = endpoint.addresses[0] if endpoint.addresses else ""  # only the first has a meaning (discovery/v1)
     if refusal:
         return Candidate(address, None, refusal)
-    parsed = _parse(address, slice.address_type)
-    if parsed is None:
+    try:
+        address, place = _parse(address, slice.address_type)
+    except ValueError:
         return Candidate(address, None, f"{address!r} is no {slice.address_type} address")
-    member = _member(endpoint, str(parsed), slice, ports, rules)
+    member = _member(endpoint, address, slice, ports, rules)
     return Candidate(
-        address=member.address,
+        address=address,
         member=member,
-        rank=(parsed.version, int(parsed)),
+        rank=place,
         identity=member.uid or member.address,
         refusal=(reason := _refuse_member(member, rules)),
         stands_out=bool(reason or member.terminating),
@@ -308,12 +329,12 @@ def _refuse_slice(slice: EndpointSlice, rules: Rules) -> str:
     return f"address type {slice.address_type or 'unset'}: host names are never resolved to find members"
 
 
-def _parse(address: str, address_type: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """None where it is no address of this type."""
-    try:
-        return ipaddress.IPv4Address(address) if address_type == "IPv4" else ipaddress.IPv6Address(address)
-    except ValueError:
-        return None
+def _parse(address: str, address_type: str) -> tuple[str, tuple[int, int]]:
+    """The address as it is written commonly, and its rank. Raises ValueError where it is none of this type."""
+    if address_type == "IPv4":  # of which the parser takes one spelling only
+        return address, (4, int(ipaddress.IPv4Address(address)))
+    parsed = ipaddress.IPv6Address(address)
+    return str(parsed), (6, int(parsed))
 
 
 def _member(endpoint: Endpoint, address: str, slice: EndpointSlice, ports: Mapping[str, int], rules: Rules) -> Member:

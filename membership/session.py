@@ -18,7 +18,7 @@ from typing import Self
 
 from membership.book import DefinitionBook, MemberBook
 from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
-from membership.follower import Follower, NamespaceStatus, Shared
+from membership.follower import Follower, NamespaceStatus, Shared, Standing
 from membership.kube import ApiServer
 from membership.members import FAMILIES, Rules
 from membership.model import Explanation, Member, ServiceDefinition, Snapshot
@@ -108,7 +108,11 @@ class Membership:
             raise SettingsError([f"family {options.family!r} is none of {', '.join(FAMILIES)}"])
         rules = Rules(port, options.family, options.ready_only, options.include_terminating)
         policy = Policy(options.source, options.poll_interval, options.stale_after, options.relist_interval)
-        self._lock = threading.Condition()
+        lock = threading.RLock()
+        self._lock = threading.Condition(lock)
+        self._due = threading.Condition(lock)
+        """For the timekeeper alone, who sleeps until `_sleeps_until`: nearly all changes plan nothing."""
+        self._sleeps_until = -math.inf
         self._stopped = threading.Event()
         self._interrupt = Interrupt()
         self._clock = clock
@@ -177,6 +181,7 @@ class Membership:
         self._interrupt.trip()
         with self._lock:
             self._lock.notify_all()
+            self._due.notify_all()
         deadline = time.monotonic() + 0.5
         for thread in self._threads:
             # One may sit in a DNS query, which nothing can interrupt; it is a daemon and ends by itself.
@@ -208,21 +213,13 @@ class Membership:
     def changes(self) -> Iterator[Snapshot]:
         """The list now, and again whenever it changed: always the newest, never a backlog. Ends with `close`."""
         seen = 0
-        while (publication := self.next_after(seen)) is not None:
-            seen = publication.snapshot.generation
-            yield publication.snapshot
+        while self.wait_newer(seen) and not self._stopped.is_set():
+            snapshot = self.current()
+            seen = snapshot.generation
+            yield snapshot
 
-    def next_after(self, generation: int) -> Publication | None:
-        """Wait for a list newer than `generation`; None once closed."""
-        with self._lock:
-            while self._generation <= generation:
-                if self._stopped.is_set():
-                    return None
-                self._lock.wait()
-            return None if self._stopped.is_set() else self._publication()
-
-    def wait_newer(self, generation: int, timeout: float) -> bool:
-        """Wait for a list newer than `generation`, at most `timeout` seconds; whether there is one."""
+    def wait_newer(self, generation: int, timeout: float | None = None) -> bool:
+        """Wait for a list newer than `generation`, at most `timeout` seconds; whether there is one, or none will be."""
         with self._lock:
             return self._lock.wait_for(lambda: self._generation > generation or self._stopped.is_set(), timeout)
 
@@ -250,7 +247,8 @@ class Membership:
             return self._problem()
 
     def _problem(self) -> ApiError | None:
-        return next((follower.status.problem for follower in self._followers if follower.status.problem), None)
+        problems = (follower.standing.problem for follower in self._followers)
+        return next((problem for problem in problems if problem), None)
 
     def requests_by_code(self) -> dict[str, int]:
         """Requests to the API server so far, by HTTP status; "error" counts those that got none."""
@@ -301,6 +299,8 @@ class Membership:
         elif self._fallback is not None and (read_at >= self._started_at + FALLBACK_AFTER or self._problem()):
             self._publish(_List(self._fallback.members, self._fallback.unknown_services), read_at)
         self._lock.notify_all()
+        if self._next_due() < self._sleeps_until:
+            self._due.notify()
 
     def _defined(self) -> tuple[ServiceDefinition, ...] | None:
         if not self._definers or not all(definer.listed_once for definer in self._definers):
@@ -319,8 +319,8 @@ class Membership:
                 subscriber(publication)
 
     def _snapshot(self) -> Snapshot:
-        statuses = [follower.status for follower in self._followers]
-        age, source = self._age(statuses), self._source(statuses)
+        standings = [follower.standing for follower in self._followers]
+        age, source = self._age(standings), self._source(standings)
         return Snapshot(
             generation=self._generation,
             epoch=self._epoch,
@@ -331,21 +331,23 @@ class Membership:
             services=(*self._services, *self._list.found),
             unknown_services=self._list.unknown,
             resource_versions={
-                status.namespace: status.resource_version for status in statuses if status.resource_version
+                follower.namespace: standing.resource_version
+                for follower, standing in zip(self._followers, standings)
+                if standing.resource_version
             },
             members=self._list.members,
         )
 
-    def _age(self, statuses: list[NamespaceStatus]) -> float:
+    def _age(self, standings: list[Standing]) -> float:
         now = self._clock()
         if not self._synced:
             return math.inf if self._fallback is None else self._fallback.age_seconds + now - self._started_at
-        return max(math.inf if status.proved_at is None else now - status.proved_at for status in statuses)
+        return max([math.inf if proved_at is None else now - proved_at for _, proved_at, _, _ in standings])
 
-    def _source(self, statuses: list[NamespaceStatus]) -> str:
+    def _source(self, standings: list[Standing]) -> str:
         if not self._synced and self._generation:
             return "state"
-        return max((status.source for status in statuses), key=SOURCES.index)
+        return max([standing.source for standing in standings], key=SOURCES.index)
 
     def _timeout(self, minimum: int, timeout: float | None) -> MembershipTimeout:
         problem = self._problem()
@@ -362,16 +364,24 @@ class Membership:
         with self._lock:
             while not self._stopped.is_set():
                 now = self._clock()
-                followers = (*self._followers, *self._definers)
-                for follower in followers:
+                for follower in (*self._followers, *self._definers):
                     follower.keep_time(now)
-                due = [at for follower in followers if (at := follower.next_deadline) is not None]
-                if self._fallback is not None and not self._synced and not self._generation:
-                    due.append(self._started_at + FALLBACK_AFTER)
-                    if due[-1] <= now:
-                        self._compose(now)
-                        continue
-                self._lock.wait(max(0.0, min(due) - self._clock()) if due else None)
+                if self._fallback_due() <= now:
+                    self._compose(now)
+                self._sleeps_until = self._next_due()
+                self._due.wait(None if self._sleeps_until == math.inf else max(0.0, self._sleeps_until - self._clock()))
+
+    def _next_due(self) -> float:
+        """When there is something to do that no answer brings; infinite while nothing is planned."""
+        due = self._fallback_due()
+        for follower in (*self._followers, *self._definers):
+            if (at := follower.next_deadline) is not None and at < due:
+                due = at
+        return due
+
+    def _fallback_due(self) -> float:
+        waits = self._fallback is not None and not self._synced and not self._generation
+        return self._started_at + FALLBACK_AFTER if waits else math.inf
 
 
 def _follow(

@@ -23,6 +23,8 @@ CONNECT_TIMEOUT = 5.0
 LIMIT = 32 * 2**20
 """Bytes of one whole answer or one line. An object is at most about 1.5 MiB; 20 000 endpoints list as 5 MiB."""
 CHUNK = 256 * 1024
+BUFFER = 64 * 1024
+"""Bytes, more than a TLS record has: what comes in one is there after one read, with http.client's 8 KiB after two."""
 # A dead peer is noticed when keepalive probes, the first after 10 s of silence, stay unanswered. With TCP_USER_TIMEOUT
 # set, Linux judges by that time and not by the count, at the tick of a probe: 19 s makes it the tick at 20 s, so that
 # the connection that is tried then has failed, and is told, before 30 s are over (tests/real/test_black_hole.py).
@@ -127,7 +129,7 @@ class Exchange:
 
     def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, deadline: float) -> None:
         """Connect, send, and wait for the head of the answer until `deadline` (monotonic)."""
-        with _named_errors():
+        try:
             connection = _Connection(self._address, self._interrupt, self._cleanup)
             connection.deadline = min(deadline, time.monotonic() + CONNECT_TIMEOUT)
             self._cleanup.callback(connection.close)
@@ -137,6 +139,8 @@ class Exchange:
             connection.request(method, target, body=body, headers=headers)
             self._response = connection.getresponse()
             self._cleanup.callback(self._response.close)
+        except _FAILURES as error:
+            raise _named(error) from error
 
     @property
     def connected(self) -> bool:
@@ -160,16 +164,18 @@ class Exchange:
 
     def read_some(self, deadline: float) -> bytes:
         """What there is of the body, at least a byte; empty at its end. Silent when `deadline` (monotonic) passes."""
-        with _named_errors():
+        assert self._sock is not None and self._response is not None
+        try:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 raise TimeoutError
-            assert self._sock is not None
             self._sock.settimeout(remaining)
-            got = self.response.read1(CHUNK)
-            if not got and self.response.length:
-                raise Unreachable(f"the answer was cut {self.response.length} bytes before its end")
-            return got
+            got = self._response.read1(CHUNK)
+        except _FAILURES as error:
+            raise _named(error) from error
+        if not got and self._response.length:
+            raise Unreachable(f"the answer was cut {self._response.length} bytes before its end")
+        return got
 
     def read_all(self, deadline: float, limit: int = LIMIT) -> bytes:
         """The rest of the body; BadAnswer above `limit` bytes."""
@@ -190,9 +196,19 @@ class Exchange:
         self._cleanup.close()
 
 
+class _Response(http.client.HTTPResponse):
+    """http.client's answer, with our buffer."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:
+        super().__init__(sock, *arguments, **more)
+        self.fp.close()
+        self.fp = sock.makefile("rb", BUFFER)  # type: ignore[assignment]
+
+
 class _Connection(http.client.HTTPConnection):
     """http.client's connection, with our socket in it."""
 
+    response_class = _Response
     sock: socket.socket
     deadline: float
     """Until when a connection must be made, monotonic seconds."""
@@ -243,27 +259,27 @@ class _Connection(http.client.HTTPConnection):
         raise problem
 
 
-@contextmanager
-def _named_errors() -> Iterator[None]:
-    """The errors of sockets, TLS and http.client as ours."""
-    try:
-        yield
-    except TimeoutError as error:
+_FAILURES = (OSError, http.client.HTTPException, ValueError)
+"""What sockets, TLS and http.client raise."""
+
+
+def _named(error: Exception) -> Unreachable | BadAnswer:
+    """One of `_FAILURES` as ours."""
+    if isinstance(error, TimeoutError):
         if error.errno == errno.ETIMEDOUT:  # the kernel's word, where a deadline of ours has no number
-            raise Unreachable("the connection is dead: its packets are no longer answered") from error
-        raise Silent("no answer in time") from error
-    except ssl.SSLCertVerificationError as error:
-        raise Unreachable(f"the server's certificate is not accepted: {error.verify_message}") from error
-    except ConnectionRefusedError as error:
-        raise Unreachable("nothing listens there: connection refused") from error
-    except (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError) as error:
-        raise Unreachable(f"the connection was cut: {error}") from error
-    except socket.gaierror as error:
-        raise Unreachable(f"the host name cannot be resolved: {error.strerror}") from error
-    except OSError as error:
-        raise Unreachable(f"cannot connect: {error}") from error
-    except (http.client.HTTPException, ValueError) as error:
-        raise BadAnswer(f"not an HTTP answer: {error!r}") from error
+            return Unreachable("the connection is dead: its packets are no longer answered")
+        return Silent("no answer in time")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Unreachable(f"the server's certificate is not accepted: {error.verify_message}")
+    if isinstance(error, ConnectionRefusedError):
+        return Unreachable("nothing listens there: connection refused")
+    if isinstance(error, (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionError)):
+        return Unreachable(f"the connection was cut: {error}")
+    if isinstance(error, socket.gaierror):
+        return Unreachable(f"the host name cannot be resolved: {error.strerror}")
+    if isinstance(error, OSError):
+        return Unreachable(f"cannot connect: {error}")
+    return BadAnswer(f"not an HTTP answer: {error!r}")
 
 
 def _shut(sock: socket.socket) -> None:

@@ -12,7 +12,7 @@ from random import Random
 
 from membership.book import MemberBook
 from membership.errors import ApiError
-from membership.follower import Follower, NamespaceStatus, Shared
+from membership.follower import Follower, NamespaceStatus, Shared, Standing
 from membership.model import Explanation, Member
 from membership.peer import Answer, Peer, PeerList
 from membership.policy import BACKOFF_FIRST
@@ -140,24 +140,31 @@ class UpstreamFollower:
         )
 
     @property
-    def status(self) -> NamespaceStatus:
-        ended = self._ended
+    def standing(self) -> Standing:
+        version = self._list.resource_version if self._list else ""
         if self._own is None:
-            return replace(
-                ended,
-                watching=self._problem is None and self._list is not None,
-                proved_at=self._proved_at,
-                resource_version=self._list.resource_version if self._list else "",
-                problem=self._problem,
-                events=ended.events + self._events,
-            )
-        own = _add(self._own.follower.status, ended)
-        refusals = (*own.refusals, *((self._problem,) if self._problem else ()))
-        own = replace(own, refusals=refusals, events=own.events + self._events)
+            return Standing(SOURCE, self._proved_at, version, self._problem)
+        own = self._own.follower.standing
         if not self._leads:
             return own
-        version = self._list.resource_version if self._list else own.resource_version
-        return replace(own, source=SOURCE, proved_at=self._proved_at, resource_version=version)
+        return Standing(SOURCE, self._proved_at, version or own.resource_version, own.problem)
+
+    @property
+    def status(self) -> NamespaceStatus:
+        ended, standing = self._ended, self.standing
+        if self._own is None:
+            status = replace(ended, watching=self._problem is None and self._list is not None)
+        else:
+            status = _add(self._own.follower.status, ended)
+            status = replace(status, refusals=(*status.refusals, *((self._problem,) if self._problem else ())))
+        return replace(
+            status,
+            source=standing.source,
+            proved_at=standing.proved_at,
+            resource_version=standing.resource_version,
+            problem=standing.problem,
+            events=status.events + self._events,
+        )
 
     # What the session's timekeeper calls, under the lock.
 
@@ -200,7 +207,7 @@ class UpstreamFollower:
     def _is_behind(self, found: PeerList, now: float) -> bool:
         """Whether a list of another epoch is older than what we have: that of a replica which lags. For a while only,
         for a restored API server looks the same."""
-        held = self.status.resource_version
+        held = self.standing.resource_version
         another = self._list is None or self._list.epoch != found.epoch or not self._leads
         if not (another and held.isdigit() and found.resource_version.isdigit()):
             self._doubted_since = None

@@ -28,6 +28,7 @@ from sidecar.publishers.file import FilePublisher
 from sidecar.publishers.hazelcast import HazelcastPublisher, PushRules
 from sidecar.publishers.hook import HookPublisher
 from sidecar.publishers.http import HttpServer, Newest, bind
+from sidecar.publishers.mailbox import LATER, Mailbox
 from sidecar.publishers.state import StatePublisher, load_state
 from sidecar.publishers.worker import Worker
 from sidecar.settings import Settings
@@ -68,6 +69,7 @@ class App:
         self._gate = GateKeeper(Gate(shared.gate, time.monotonic()), self._membership)
         self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: str(self._verdict()["verdict"]))
         self._workers = self._make_workers(environ)
+        self._log_mail = Mailbox()
         self._log_thread = threading.Thread(target=self._log_changes, name="log", daemon=True)
         self._http = self._make_http(self._socket) if self._socket else None
 
@@ -79,16 +81,18 @@ class App:
     def start(self) -> None:
         for warning in self._settings.shared.warnings:
             log.warning("%s", warning)
+        # In the order in which they are told of a new list: the interpreter takes them in turn, and files come first.
+        for worker in self._workers:
+            worker.start()
         self._membership.subscribe(self._gate.observe)
-        self._historian.start()
-        self._membership.subscribe(self._historian.put)
         if self._http:
             self._http.start()
             self._membership.subscribe(self._http.put)
             log.info("http: listening on port %d", self.http_port)
-        for worker in self._workers:
-            worker.start()
+        self._historian.start()
+        self._membership.subscribe(self._historian.put)
         self._log_thread.start()
+        self._membership.subscribe(self._log_mail.put)
         if self._verifier:
             self._verifier.start()
         self._membership.start()
@@ -119,6 +123,7 @@ class App:
 
     def close(self) -> None:
         """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
+        self._log_mail.close()
         closing = [self._membership.close, self._historian.close, *(worker.close for worker in self._workers)]
         if self._http:
             closing.append(self._http.close)
@@ -201,7 +206,12 @@ class App:
     def _log_changes(self) -> None:
         """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""
         portless: tuple[str, ...] = ()
-        for snapshot in self._membership.changes():
+        publication = None
+        while self._log_mail.wait(publication):
+            time.sleep(LATER)
+            publication = self._log_mail.newest
+            assert publication is not None
+            snapshot = publication.snapshot
             log.info(
                 "generation %d: %d members: %s%s",
                 snapshot.generation,

@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
-from collections import deque
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from membership.errors import PublishError
 from membership.history import LIMIT, Change, History, compare
@@ -14,6 +14,7 @@ from membership.history_file import HistoryFile, read_history
 from membership.model import Snapshot
 from membership.session import Publication
 from sidecar.publishers import PublisherStatus
+from sidecar.publishers.mailbox import LATER
 
 log = logging.getLogger("sidecar")
 
@@ -38,9 +39,7 @@ class Historian:
     def __init__(self, path: Path | None) -> None:
         self.history = History(load_history(path))
         self._file = HistoryFile(path) if path else None
-        self._waiting: deque[Publication] = deque(maxlen=BACKLOG)
-        self._changed = threading.Condition()
-        self._stopped = False
+        self._waiting = SimpleQueue[Publication | None]()
         self._before: Snapshot | None = None
         self._unwritten: list[Change] = []
         self._status = PublisherStatus(f"history:{path}", 0, "", False, 0, 0, None)
@@ -56,29 +55,36 @@ class Historian:
 
     def put(self, publication: Publication) -> None:
         """Returns at once."""
-        with self._changed:
-            self._waiting.append(publication)
-            self._changed.notify()
+        self._waiting.put(publication)
+        if self._waiting.qsize() > BACKLOG:
+            self._take(0.0)
 
     def close(self) -> None:
         """Stop once everything that was put is written."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
+        self._waiting.put(None)
         self._thread.join(0.4)
 
     def _run(self) -> None:
         stopped = False
         while not stopped:
-            with self._changed:
-                wait = RETRY if self._unwritten else None
-                self._changed.wait_for(lambda: self._waiting or self._stopped, wait)
-                publications, stopped = list(self._waiting), self._stopped
-                self._waiting.clear()
+            publications = self._take(RETRY if self._unwritten else None)
+            if publications and publications[-1]:
+                time.sleep(LATER)
+            while self._waiting.qsize():
+                publications += self._take(0.0)
             for publication in publications:
-                self._compare(publication)
+                if publication:
+                    self._compare(publication)
+                stopped = stopped or publication is None
             if self._file and self._unwritten:
                 self._write(self._file, self._unwritten[-1].generation)
+
+    def _take(self, timeout: float | None) -> list[Publication | None]:
+        """The oldest that waits, None for the end of it all; nothing where nothing came within `timeout` seconds."""
+        try:
+            return [self._waiting.get(timeout=timeout)]
+        except Empty:
+            return []
 
     def _compare(self, publication: Publication) -> None:
         at = time.time() - (time.monotonic() - publication.read_at)

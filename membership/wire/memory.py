@@ -11,7 +11,7 @@ from typing import Any
 
 from membership.errors import BadAnswer
 from membership.wire.fields import run
-from membership.wire.objects import Endpoint
+from membership.wire.objects import Endpoint, Metadata
 
 Decode = Callable[[bytes], Endpoint]
 
@@ -32,6 +32,18 @@ class Seen:
 
     def __init__(self) -> None:
         self._versions: dict[str, Version] = {}
+        self._metadata: dict[str, tuple[dict[str, Any], Metadata]] = {}
+
+    def metadata(self, fields: dict[str, Any], build: Callable[[dict[str, Any]], Metadata]) -> Metadata:
+        """What `build` makes of these fields; anew only where other ones than the resource version have changed."""
+        name, version = fields.get("name", ""), fields.pop("resource_version", "")
+        before = self._metadata.get(name)
+        if before is None or before[0] != fields:
+            before = self._metadata[name] = (fields, build(fields))
+        _, known = before
+        return Metadata(
+            known.name, known.namespace, version, known.creation_timestamp, known.labels, known.owner_references
+        )
 
     def read(
         self, slice: str, body: bytes, tag: int, decode: Decode, rest: Callable[[bytes], dict[str, Any]]
@@ -44,7 +56,9 @@ class Seen:
 
     def keep(self, slices: Iterable[str]) -> None:
         """Forget all others."""
-        self._versions = {name: self._versions[name] for name in slices if name in self._versions}
+        names = set(slices)
+        self._versions = {name: version for name, version in self._versions.items() if name in names}
+        self._metadata = {name: metadata for name, metadata in self._metadata.items() if name in names}
 
 
 def _read(

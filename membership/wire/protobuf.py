@@ -24,6 +24,7 @@ from membership.wire.fields import (
     mapping,
     message,
     optional,
+    place,
     run,
     text,
 )
@@ -69,7 +70,7 @@ class Protobuf:
         return Frames()
 
     def list(self, body: bytes, resource: Resource) -> tuple[ListMetadata, Iterable[Object]]:
-        kind, raw = _unwrap(body)
+        kind, raw = _unwrap(body, 0, len(body))
         demand_kind(kind, f"{resource.kind}List")
         found = _LIST.read(raw)
         metadata = ListMetadata(**_LIST_METADATA.read(_demand(found, "metadata")))
@@ -80,22 +81,26 @@ class Protobuf:
 
     def envelope(self, frame: bytes) -> tuple[str, Any]:
         found = _EVENT.read(frame)
-        return _demand(found, "type"), _demand(found, "object").get("raw", b"")
+        start, end = _demand(found, "object")
+        start, end = _EVENT_OBJECT.read(frame, start, end).get("raw", (end, end))
+        return _demand(found, "type"), (frame, start, end)
 
     def object(self, raw: Any, resource: Resource) -> Object:
-        kind, data = _unwrap(raw)
+        kind, data = _unwrap(*raw)
         demand_kind(kind, resource.kind)
         return self._read(data, resource)
 
     def bookmark(self, raw: Any) -> Metadata:
-        return _metadata(_demand(_BOOKMARK.read(_unwrap(raw)[1]), "metadata"))
+        return _metadata(_demand(_BOOKMARK.read(_unwrap(*raw)[1]), "metadata"))
 
     def status(self, raw: Any) -> tuple[Status, bytes]:
+        data, start, end = (raw, 0, len(raw)) if isinstance(raw, bytes) else raw
+        shown = data[start:end]
         try:
-            kind, data = _unwrap(raw)
-            return Status(kind=kind, **(_STATUS.read(data) if kind == "Status" else {})), raw
+            kind, data = _unwrap(data, start, end)
+            return Status(kind=kind, **(_STATUS.read(data) if kind == "Status" else {})), shown
         except BadAnswer:
-            return Status(), raw
+            return Status(), shown
 
     def _read(self, data: bytes, resource: Resource) -> Object:
         if resource is Resource.ENDPOINTSLICES:
@@ -106,7 +111,7 @@ class Protobuf:
         """Metadata first, then the endpoints, then the rest: as Go writes it. Another order is read all the same."""
         values, borders = run(data, _SLICE_METADATA)
         if len(values) == 1:
-            metadata = _metadata(values[0])
+            metadata = self._seen.metadata(_METADATA.read(values[0]), _build_metadata)
             version = self._seen.read(metadata.name, data[borders[1] :], _SLICE_ENDPOINT, _endpoint, _SLICE.read)
             if version.rest.keys().isdisjoint(("metadata", "endpoints")):
                 return _build_slice(metadata, version.endpoints, version.rest)
@@ -119,15 +124,16 @@ def _build_slice(metadata: Metadata, endpoints: tuple[Endpoint, ...], rest: dict
     return EndpointSlice(metadata, _demand(rest, "address_type"), endpoints or None, as_tuple(rest.get("ports")))
 
 
-def _unwrap(data: bytes) -> tuple[str, bytes]:
+def _unwrap(data: bytes, start: int, end: int) -> tuple[str, bytes]:
     """Kind and bytes of the object in a runtime.Unknown, as which all but the frames themselves come."""
-    if not data.startswith(MAGIC):
-        shown = " ".join(data[:200].decode("utf-8", "replace").split())
+    if not data.startswith(MAGIC, start, end):
+        shown = " ".join(data[start : min(end, start + 200)].decode("utf-8", "replace").split())
         raise BadAnswer(f"not what Kubernetes sends: no protobuf object: {shown!r}")
-    found = _UNKNOWN.read(data[len(MAGIC) :])
+    found = _UNKNOWN.read(data, start + len(MAGIC), end)
     if found.get("encoding") or found.get("type", MEDIA_TYPE) not in ("", MEDIA_TYPE):
         raise BadAnswer("not what Kubernetes sends: a protobuf object that holds another encoding")
-    return found.get("kind", ""), found.get("raw", b"")
+    first, last = found.get("raw", (end, end))
+    return found.get("kind", ""), data[first:last]
 
 
 def _demand(found: dict[str, Any], name: str) -> Any:
@@ -138,9 +144,19 @@ def _demand(found: dict[str, Any], name: str) -> Any:
 
 
 def _metadata(data: bytes) -> Metadata:
-    found = _METADATA.read(data)
-    owners = found.pop("owner_references", None)
-    return Metadata(labels=as_dict(found.pop("labels", None)), owner_references=as_tuple(owners), **found)
+    return _build_metadata(_METADATA.read(data))
+
+
+def _build_metadata(found: dict[str, Any]) -> Metadata:
+    labels, owners = found.get("labels"), found.get("owner_references")
+    return Metadata(
+        found.get("name", ""),
+        found.get("namespace", ""),
+        found.get("resource_version", ""),
+        _time(found["creation_timestamp"]) if "creation_timestamp" in found else None,
+        as_dict(None if labels is None else map(_LABEL.read, labels)),
+        as_tuple(None if owners is None else [OwnerReference(**_OWNER.read(data)) for data in owners]),
+    )
 
 
 def _time(data: bytes) -> str | None:
@@ -188,11 +204,11 @@ def _details(data: bytes) -> Details:
 _TYPE = Message(text(2, "kind"))
 _UNKNOWN = Message(
     message(1, "kind", lambda data: _TYPE.read(data).get("kind", "")),
-    message(2, "raw", bytes),
+    place(2, "raw"),
     text(3, "encoding"),
     text(4, "type"),
 )
-_EVENT = Message(text(1, "type"), message(2, "object", Message(message(1, "raw", bytes)).read))
+_EVENT, _EVENT_OBJECT = Message(text(1, "type"), place(2, "object")), Message(place(1, "raw"))
 _BOOKMARK = Message(message(1, "metadata", bytes))
 _LIST = Message(message(1, "metadata", bytes), message(2, "items", bytes, many=True))
 _LIST_METADATA = Message(text(2, "resource_version"), optional(3, "continue_"))
@@ -200,12 +216,14 @@ _LIST_METADATA = Message(text(2, "resource_version"), optional(3, "continue_"))
 _TIME = Message(long(1, "seconds"))
 _OWNER = Message(text(1, "kind"), text(4, "uid"))
 _NAMES = (text(1, "name"), text(3, "namespace"), text(6, "resource_version"))
+_LABEL = Message(text(1, "key"), text(2, "value"))
 _METADATA = Message(
     *_NAMES,
-    message(8, "creation_timestamp", _time),
-    mapping(11, "labels"),
-    message(13, "owner_references", lambda data: OwnerReference(**_OWNER.read(data)), many=True),
+    message(8, "creation_timestamp", bytes),
+    message(11, "labels", bytes, many=True),
+    message(13, "owner_references", bytes, many=True),
 )
+"""What of it changes with an event is the resource version: the rest is compared as bytes, and seldom built anew."""
 
 _PORT = Message(text(1, "name"), integer(3, "port"))
 _SLICE = Message(

@@ -11,8 +11,8 @@ import resource
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import formatdate
+from functools import cached_property
 from typing import Any
 
 import h11
@@ -89,20 +89,22 @@ class Refusals:
             loop.default_exception_handler(context)
 
 
-@dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer, made once for all clients that get it."""
+    """A whole answer, made once for all clients that get it: what uvicorn makes of `response`."""
 
-    head: h11.Response
-    body: h11.Data
-    end: h11.EndOfMessage
+    def __init__(self, response: Response) -> None:
+        self._status = response.status_code
+        self._headers = [(b"date", formatdate(usegmt=True).encode()), *response.raw_headers]
+        self._body = bytes(response.body)
+        lines = [b"HTTP/1.1 %d OK" % self._status, *(b"%s: %s" % header for header in self._headers)]
+        self.wire = b"\r\n".join((*lines, b"", self._body))
+        """As it is sent."""
 
-    @classmethod
-    def make(cls, response: Response) -> "Reply":
-        """What uvicorn makes of it."""
-        headers = [(b"date", formatdate(usegmt=True).encode()), *response.raw_headers]
-        head = h11.Response(status_code=response.status_code, headers=headers, reason=b"OK")
-        return cls(head, h11.Data(data=bytes(response.body)), h11.EndOfMessage())
+    @cached_property
+    def events(self) -> tuple[h11.Event, ...]:
+        """As h11 has it, which checks each header."""
+        head = h11.Response(status_code=self._status, headers=self._headers, reason=b"OK")
+        return head, h11.Data(data=self._body), h11.EndOfMessage()
 
 
 class Connection(H11Protocol):
@@ -119,6 +121,7 @@ class Connection(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, {**app_state, "connection": self}, _loop)
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unnoted: Reply | None = None
         self.on_left: Callable[[], None] | None = None
         """Called when the client is gone."""
 
@@ -145,17 +148,29 @@ class Connection(H11Protocol):
         """Answer the request that is waiting past the application, in one write; whether that can be done.
 
         Where not (a client that wants its connection closed, one that does not read, a server that stops), nothing
-        was sent. The application, when it goes on, has nothing to send any more.
+        was sent. The application, when it goes on, has nothing to send any more. What has to be noted of it is noted
+        afterwards, when all others have their answers too: it takes as long as the write.
         """
         conn, cycle = self.conn, self.cycle
         asked = conn.our_state is h11.SEND_RESPONSE and conn.their_state is h11.DONE and not cycle.response_started
         if not asked or not cycle.keep_alive or self.flow.write_paused or self.transport.is_closing():
             return False
         cycle.response_started = cycle.response_complete = True
-        parts = (conn.send(reply.head), conn.send(reply.body), conn.send(reply.end))
-        self.transport.write(b"".join(part for part in parts if part))
-        self.on_response_complete()
+        self.transport.write(reply.wire)
+        self._unnoted = reply
+        self.loop.call_soon(self._note)  # before anything that the client sends next is read
         return True
+
+    def shutdown(self) -> None:
+        self._note()
+        super().shutdown()
+
+    def _note(self) -> None:
+        reply, self._unnoted = self._unnoted, None
+        if reply is not None:
+            for event in reply.events:
+                self.conn.send_with_data_passthrough(event)
+            self.on_response_complete()
 
     def _limit_head(self) -> None:
         if self.conn.their_state is not h11.IDLE:

@@ -64,15 +64,15 @@ class HazelcastPublisher(Worker):
         self._interrupt.trip()
         super().close()
 
-    def _next(self, generation: int) -> Publication | None:
+    def _next(self, publication: Publication) -> Publication | None:
         """The newest list after a pause, be it the same or not: the member may have been started anew."""
         pause = self._outcome.pause
         if self._outcome.held:
             self._stopped.wait(pause)
-        elif self._membership.wait_newer(generation, pause):
+        elif self._mail.wait(publication, pause):
             settle = SETTLE + self._random.uniform(0, SPREAD)
             self._stopped.wait(max(settle, self._given_at + SPACING - self._clock()))
-        return self._membership.next_after(0)
+        return None if self._stopped.is_set() else self._mail.newest
 
     def _push(self, publication: Publication) -> bool:
         self._outcome = _BUG

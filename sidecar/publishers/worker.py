@@ -9,6 +9,7 @@ from dataclasses import replace
 from membership.errors import PublishError
 from membership.session import Membership, Publication
 from sidecar.publishers import PublisherStatus
+from sidecar.publishers.mailbox import Mailbox
 
 log = logging.getLogger("sidecar")
 
@@ -46,6 +47,7 @@ class Worker:
         self._published = published
         self._retries = retries
         self._repeat_log = repeat_log
+        self._mail = Mailbox()
         self._stopped = threading.Event()
         self._changed = threading.Condition()
         self._status = PublisherStatus(name, 0, "", False, 0, 0, None)
@@ -60,9 +62,11 @@ class Worker:
 
     def start(self) -> None:
         self._thread.start()
+        self._membership.subscribe(self._mail.put)
 
     def close(self) -> None:
         self._stopped.set()
+        self._mail.close()
         self._thread.join(0.2)
 
     def wait_for(self, generation: int, timeout: float) -> None:
@@ -75,18 +79,18 @@ class Worker:
             self._changed.wait_for(dealt_with, timeout)
 
     def _run(self) -> None:
-        publication = self._membership.next_after(0)
-        while publication is not None and not self._stopped.is_set():
+        publication = self._mail.take(None)
+        while publication is not None:
             self._put_until_newer(publication)
-            publication = self._next(publication.snapshot.generation)
+            publication = self._next(publication)
 
-    def _next(self, generation: int) -> Publication | None:
+    def _next(self, publication: Publication) -> Publication | None:
         """Wait for the list to put out after this one; None once closed."""
-        return self._membership.next_after(generation)
+        return self._mail.take(publication)
 
     def _put_until_newer(self, publication: Publication) -> None:
         delay, generation = RETRY_FIRST, publication.snapshot.generation
-        while not self._stopped.is_set() and self._membership.current().generation == generation:
+        while not self._stopped.is_set() and self._mail.newest is publication:
             try:
                 wrote = self._put(publication)
             except NotYet as reason:
@@ -104,7 +108,7 @@ class Worker:
             if not self._retries:
                 self._set(replace(self._status, generation=generation))
                 return
-            self._membership.wait_newer(generation, delay)
+            self._mail.wait(publication, delay)
             delay = min(delay * 2, RETRY_LIMIT)
 
     def _note_success(self, publication: Publication, wrote: bool) -> None:

@@ -137,7 +137,7 @@ class Members:
         if key not in self._replies:
             response = self._render(snapshot, question, {})
             response.raw_headers.extend(HEADERS)
-            self._replies[key] = Reply.make(response)
+            self._replies[key] = Reply(response)
         return self._replies[key]
 
     def _render(self, snapshot: Snapshot, question: _Question, more: Mapping[str, str]) -> Response:

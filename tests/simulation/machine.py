@@ -103,7 +103,10 @@ class Machine:
 
     # As `threading`:
 
-    def Condition(self) -> "Condition":
+    def RLock(self) -> None:
+        """There is one lock, and nobody may block with it."""
+
+    def Condition(self, lock: None = None) -> "Condition":
         return Condition(self)
 
     def Event(self) -> "Event":
@@ -141,6 +144,10 @@ class Condition:
             return machine.block_as(blocked, None if timeout is None else machine.now + timeout)
         finally:
             machine.locks_held = held
+
+    def notify(self) -> None:
+        """Here one thread waits at most, where only one is told."""
+        self.notify_all()
 
     def notify_all(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -306,17 +306,20 @@ MEMBERS = (
     Edit(
         "a change leaves who is gone",
         "members",
-        "gone, come = were - are, are - were",
-        "gone, come = set(), are - were",
+        "gone, come = _differing(were, are)",
+        "gone, come = set(), _differing(were, are)[1]",
     ),
     Edit(
-        "a change leaves who is new", "members", "gone, come = were - are, are - were", "gone, come = were - are, set()"
+        "a change leaves who is new",
+        "members",
+        "gone, come = _differing(were, are)",
+        "gone, come = _differing(were, are)[0], set()",
     ),
     Edit(
         "a change never looks at the others",
         "members",
-        "if not len(all_present) - len(present) == len(all_addresses) - len(addresses) == len(pods):",
-        "if False:",
+        "return found if len(found) == size else None",
+        "return found",
     ),
     Edit("hold for ever", "roster", "if until <= now]", "if until <= now - 1e9]"),
 )
@@ -343,8 +346,9 @@ FOUND = (
 )
 SESSION = (
     Edit("publish before every namespace was listed", "session", "self._synced = all(", "self._synced = any("),
+    Edit("the timekeeper sleeps on", "session", "if self._next_due() < self._sleeps_until:", "if False:"),
     Edit("a generation for each step", "session", "if self._generation and list_ == self._list:", "if False:"),
-    Edit("the youngest namespace's age", "session", "return max(math.inf if", "return min(math.inf if"),
+    Edit("the youngest namespace's age", "session", "return max([math.inf if", "return min([math.inf if"),
     Edit("no pace", "pace", "return max((until - now for until in over), default=0.0)", "return 0.0"),
     Edit("six requests in a second", "pace", "len(self._leaves) - LIMIT + 1", "len(self._leaves) - LIMIT"),
     Edit(

@@ -22,8 +22,7 @@ def test_it_is_given_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
     clock = Clock()
     monkeypatch.setattr(kube, "time", clock)
     trust = Trust()
-    with pytest.raises(BadAnswer), trust.judge(Protobuf(Seen())):
-        raise BadAnswer("x")
+    trust.note(BadAnswer("x"), Protobuf(Seen()))
     assert not trust.given
     clock.now += DISTRUST
     assert trust.given
@@ -31,10 +30,8 @@ def test_it_is_given_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_bad_json_and_other_errors_say_nothing_of_it() -> None:
     trust = Trust()
-    with pytest.raises(BadAnswer), trust.judge(Json()):
-        raise BadAnswer("x")
-    with pytest.raises(Throttled), trust.judge(Protobuf(Seen())):
-        raise Throttled("x")
+    trust.note(BadAnswer("x"), Json())
+    trust.note(Throttled("x"), Protobuf(Seen()))
     assert trust.given
 
 
