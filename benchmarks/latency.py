@@ -1,7 +1,7 @@
 """From a change on the API server to the hands of a program: how long, for every client?
 
     make bench                                  6 minutes: all arms at 100 endpoints, the main ones at 1000
-    make bench-full                             5 hours, 1000 changes per arm: the figures that are quoted
+    make bench-full                             3 hours and a half of it: the figures that are quoted
     python -m benchmarks.latency --fake         a quick look, on a FakeKube
     python -m benchmarks.latency --plan look --arms ours_callback,kr8s --endpoints 1000 --rate 4
 

@@ -39,9 +39,9 @@ log = logging.getLogger("sidecar")
 
 CLOSING = 0.6
 """Seconds: a disk or a process that takes longer than this to finish is left to itself."""
-TICK, UNQUIET = 1.0, 0.25
-"""Seconds between looks at what only time changes, for the log, while all is well and else: health is derived when it
-is asked for. A look takes 0.2 ms, and idle sidecars are many."""
+UNQUIET = 0.25
+"""Seconds between looks at what only time changes, for the log, until the gate is open and the list fresh. From then on
+the next look is when the list would become stale: idle sidecars are many, and each look costs one of them 0.5 ms."""
 
 
 class App:
@@ -99,7 +99,7 @@ class App:
 
     def run(self) -> None:
         """Until stopped; says what time alone brings about."""
-        stale, gate_open, timed_out, warned = False, False, False, False
+        stale, gate_open, timed_out = False, False, False
         pause = UNQUIET
         while not self._stopped.wait(pause):
             snapshot, gate = self._membership.current(), self._gate.state
@@ -113,13 +113,11 @@ class App:
                 log.log(logging.WARNING if gate.timed_out else logging.INFO, "formation gate open: %s", gate.reason)
             elif gate.timed_out and not timed_out and not gate.open:
                 log.error("formation gate stays closed: %s", gate.reason)
-            if gate.warning and not warned:
-                log.warning("formation gate opened too early: %s", gate.warning)
-            gate_open, timed_out, warned = gate.open, gate.timed_out, bool(gate.warning)
+            gate_open, timed_out = gate.open, gate.timed_out
             pause = UNQUIET
             if gate_open and not stale:  # at the moment at which the list gets stale, however soon it is fresh again
                 fresh = self._settings.shared.options.stale_after - snapshot.age_seconds
-                pause = max(0.01, min(TICK, fresh + 0.01))
+                pause = max(0.01, fresh + 0.01)
 
     def close(self) -> None:
         """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
@@ -206,7 +204,7 @@ class App:
     def _log_changes(self) -> None:
         """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""
         portless: tuple[str, ...] = ()
-        publication = None
+        publication, warned = None, False
         while self._log_mail.wait(publication):
             time.sleep(LATER)
             publication = self._log_mail.newest
@@ -223,6 +221,9 @@ class App:
             if portless and portless != before:
                 port = self._settings.shared.port
                 log.warning("left out of addresses, for no slice of theirs names a port %r: %s", port, portless)
+            if not warned and (warning := self._gate.state.warning):
+                warned = True
+                log.warning("formation gate opened too early: %s", warning)
 
 
 def _describe_age(source: str, age: float) -> str:

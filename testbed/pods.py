@@ -21,7 +21,9 @@ from types import TracebackType
 from typing import IO, Self
 
 _NUMBERS = range(64)
-_FIRST_POD = 11
+_BLOCKS = 4
+"""Of 254 addresses each: thirty rounds of all tests take more than one has, and none is used twice."""
+_FIRST_POD = 10
 _NOBODY = "02:00:00:00:00:01"
 """A hardware address that no link has: what is sent there is dropped by all, and nobody is told."""
 
@@ -80,15 +82,16 @@ class Network:
         self._prefix = f"km{number}-"
         self._lock = lock
         self._hub = f"{self._prefix}hub"
-        self._subnet = f"10.244.{number}"
+        self._first = number * _BLOCKS
+        self._subnet = f"10.244.{self._first}.0/22"
         self._pods: dict[str, Pod] = {}
         self._added = 0
-        self.node = f"{self._subnet}.1"
+        self.node = f"10.244.{self._first}.1"
         """The address of this process, which all pods reach and which reaches all pods."""
 
     @classmethod
     def claim(cls) -> "Network":
-        """A network that no other run has: 10.244.0.0/24, or the next that is free.
+        """A network that no other run has: 10.244.0.0/22, or the next that is free.
 
         A run that was killed leaves its namespaces behind, but not the lock: they are removed here.
         """
@@ -101,14 +104,14 @@ class Network:
             network = cls(number, lock)
             try:
                 network._clear()
-                if not _ip("-4", "route", "show", "root", f"{network._subnet}.0/24"):
+                if not _ip("-4", "route", "show", "root", network._subnet):
                     network._build()
                     return network
             except BaseException:
                 network.close()
                 raise
             lock.close()
-        raise NetworkFailed(f"none of 10.244.{_NUMBERS[0]}.0/24 to 10.244.{_NUMBERS[-1]}.0/24 is free")
+        raise NetworkFailed(f"none of the {len(_NUMBERS)} networks from 10.244.0.0/22 on is free")
 
     def __enter__(self) -> Self:
         return self
@@ -125,9 +128,10 @@ class Network:
         """A pod with the next address; addresses are never used again."""
         if name in self._pods:
             raise ValueError(f"there is a pod {name}")
-        if _FIRST_POD + self._added > 254:
-            raise NetworkFailed(f"no address is left in {self._subnet}.0/24")
-        address, port = f"{self._subnet}.{_FIRST_POD + self._added}", f"pod{self._added}"
+        block, host = divmod(_FIRST_POD + self._added, 254)
+        if block == _BLOCKS:
+            raise NetworkFailed(f"no address is left in {self._subnet}")
+        address, port = f"10.244.{self._first + block}.{host + 1}", f"pod{self._added}"
         self._added += 1
         pod = self._pods[name] = Pod(name, f"{self._prefix}{name}", self._hub, port, address)
         inside = ("-n", pod.namespace)
@@ -135,7 +139,7 @@ class Network:
         _ip("-n", self._hub, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pod.namespace)
         _ip("-n", self._hub, "link", "set", port, "master", "bridge", "up")
         _ip(*inside, "link", "set", "lo", "up")
-        _ip(*inside, "address", "add", f"{address}/24", "dev", "eth0")
+        _ip(*inside, "address", "add", f"{address}/22", "dev", "eth0")
         _ip(*inside, "link", "set", "eth0", "up")
         return pod
 
@@ -185,7 +189,7 @@ class Network:
         _ip("-n", self._hub, "link", "set", "bridge", "up")
         _ip("link", "add", link, "type", "veth", "peer", "name", "node", "netns", self._hub)
         _ip("-n", self._hub, "link", "set", "node", "master", "bridge", "up")
-        _ip("address", "add", f"{self.node}/24", "dev", link)
+        _ip("address", "add", f"{self.node}/22", "dev", link)
         _ip("link", "set", link, "up")
 
     def _clear(self) -> None:

@@ -135,6 +135,8 @@ class Connection(H11Protocol):
             self._limit_head()
 
     def data_received(self, data: bytes) -> None:
+        # What uvicorn sets once a second whether anybody asks or not.
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().data_received(data)
         self._limit_head()
 

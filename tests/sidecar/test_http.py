@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -382,6 +383,12 @@ def test_many_queries_are_answered_together(world: World) -> None:
     assert asked[-1].stays_open(0.3)
     world.change()
     assert {one.answer().generation for one in asked} == {now + 1}
+
+
+def test_each_answer_says_when_it_was_given(world: World) -> None:
+    for path in ("/members", "/healthz", "/nothing"):
+        given = parsedate_to_datetime(world.sidecar.get(path).headers["date"]).timestamp()
+        assert abs(time.time() - given) < 2.0
 
 
 def test_released_queries_share_one_answer_that_is_like_any_other(world: World) -> None:
