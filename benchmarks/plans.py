@@ -7,7 +7,7 @@ from benchmarks.arms.catalogue import ARMS
 from benchmarks.service import Shape
 
 EVERY = tuple(arm.name for arm in ARMS)
-CORE = ("control_python", "control_go", "ours_callback", "client_go", "kubernetes_watch")
+CORE = ("control_python", "control_go", "control_protobuf", "ours_callback", "client_go", "kubernetes_watch")
 LATE = ("poll_1s", "poll_5s", "dns_5s", "dns_30s", "ours_push")
 OUTPUTS = ("ours_file", "ours_file_disk", "ours_http", "ours_sse")
 

@@ -39,6 +39,7 @@ class Arm:
 ARMS: tuple[Arm, ...] = (
     Arm("control_python", "bare socket, Python", "membership", "control_socket", "control"),
     Arm("control_go", "bare socket, Go", "go", "socket", "control"),
+    Arm("control_protobuf", "bare socket, Python, protobuf", "membership", "control_protobuf", "control"),
     Arm("ours_callback", "ours: library callback", "membership", "membership_callback", "ours"),
     Arm("ours_file", "ours: file renamed", "membership", "sidecar", "ours", "observe_file", output="file"),
     Arm(

@@ -22,7 +22,11 @@ GOALS = (
     Goal(
         "p50-1000", "PATCH sent to snapshot swapped, 1000 endpoints in one slice", "p50 ahead of client-go's informer"
     ),
-    Goal("added-1000", "the same, over the bare socket (p50)", "at most 1/20 of what `kubernetes.watch` adds"),
+    Goal(
+        "added-1000",
+        "the same, over the bare socket of its encoding (p50)",
+        "at most 1/20 of what `kubernetes.watch` adds",
+    ),
     Goal(
         "file", "PATCH sent to file renamed, 100 endpoints", "p50 at most 1.25, p99 at most 1.5 times the bare socket's"
     ),

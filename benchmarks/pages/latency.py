@@ -10,11 +10,12 @@ from benchmarks.sightings import STEPS
 from benchmarks.svg import Axis, Line, chart, round_down, round_up
 
 FILES = ("latency-full.json", "latency-bench.json")
-CONTROL = "control_python"
+CONTROL, CONTROL_PROTOBUF = "control_python", "control_protobuf"
 _HABITS = "poll_1s", "poll_5s", "dns_5s", "dns_30s"
 _COLORS = {
     "control_python": "#777777",
     "control_go": "#bbbbbb",
+    "control_protobuf": "#95a5b5",
     "ours_callback": "#0b5fff",
     "ours_file": "#0a9bd8",
     "ours_file_disk": "#1f6f8b",
@@ -36,8 +37,9 @@ _COLORS = {
 _HOW = """\
 A writer changes one EndpointSlice of a real kube-apiserver again and again, at jittered times that wait for no answer.
 Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take turns
-in random order, each block with a fresh process that is alone with the server, and two bare TLS sockets that only stamp
-take their turns among them. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
+in random order, each block with a fresh process that is alone with the server, and bare TLS sockets that only stamp take
+their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours and client-go, which spares
+the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
 first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
 later than that by more work: its callback, file and answers have the whole member list, sorted and without duplicates.
 What a handler does with the addresses is counted for no one. *Best block* is the p50 of the best of its blocks, which
@@ -103,11 +105,13 @@ def _of_thousand(arms: Mapping[str, Any]) -> dict[str, Reached]:
     ours, go, watch, control = (
         arms[name]["seen_ms"]["p50"] for name in ("ours_callback", "client_go", "kubernetes_watch", CONTROL)
     )
+    # Each over the socket that reads what it reads; older results have no socket that reads protobuf.
+    own = arms.get(CONTROL_PROTOBUF, arms[CONTROL])["seen_ms"]["p50"]
     return {
         "p50-1000": Reached(f"{ours:.1f} ms, client-go {go:.1f}", ours < go),
         "added-1000": Reached(
-            f"{ours - control:+.1f} ms, `kubernetes.watch` {watch - control:+.1f}",
-            ours - control <= (watch - control) / 20,
+            f"{ours - own:+.1f} ms, `kubernetes.watch` {watch - control:+.1f}",
+            ours - own <= (watch - control) / 20,
         ),
     }
 

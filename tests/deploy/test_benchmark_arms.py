@@ -31,7 +31,8 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["control_python", "ours_callback", "ours_file", "ours_file_disk", "ours_http", "ours_sse"]
+    "name",
+    ["control_python", "control_protobuf", "ours_callback", "ours_file", "ours_file_disk", "ours_http", "ours_sse"],
 )
 def test_an_arm_sees_every_change(tmp_path: Path, name: str) -> None:
     with fake_service(tmp_path) as (pod, writer):

@@ -13,15 +13,7 @@ META = re.compile(rb'"metadata":{"name":"([^"]*)".*?"resourceVersion":"(\d+)"')
 
 
 def main() -> None:
-    host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
-    context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
-    with context.wrap_socket(socket.create_connection((host, port)), server_hostname=host) as sock:
-        token = Path(ACCOUNT, "token").read_text()
-        path = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices?watch=1&allowWatchBookmarks=true"
-        sock.sendall(
-            f"GET {path}&labelSelector={SELECTOR} HTTP/1.1\r\nHost: kubernetes\r\nAuthorization: Bearer {token}\r\n"
-            "Accept: application/json\r\n\r\n".encode()
-        )
+    with open_watch("application/json") as sock:
         parts: list[bytes] = []
         slices: dict[bytes, int] = {}
         while got := sock.recv(256 * 1024):
@@ -35,6 +27,20 @@ def main() -> None:
                     if b'"type":"' in line and b'"type":"BOOKMARK"' not in line and (found := META.search(line)):
                         slices[found[1]] = line.count(b'"addresses":')
                         tell(ns, version=found[2].decode(), endpoints=sum(slices.values()))
+
+
+def open_watch(accept: str) -> ssl.SSLSocket:
+    """Where the answer to a watch will come, head and chunks as they are sent."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+    context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    sock = context.wrap_socket(socket.create_connection((host, port)), server_hostname=host)
+    token = Path(ACCOUNT, "token").read_text()
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices?watch=1&allowWatchBookmarks=true"
+    sock.sendall(
+        f"GET {path}&labelSelector={SELECTOR} HTTP/1.1\r\nHost: kubernetes\r\nAuthorization: Bearer {token}\r\n"
+        f"Accept: {accept}\r\n\r\n".encode()
+    )
+    return sock
 
 
 if __name__ == "__main__":
