@@ -176,7 +176,7 @@ class App:
             stale_after=self._settings.shared.options.stale_after,
             version=version("kubernetes-membership"),
             verdict=self._verdict,
-            history=self._historian.history,
+            history=self._historian.read,
         )
         return HttpServer(make_app(view), newest, sock)
 

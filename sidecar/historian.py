@@ -3,10 +3,10 @@
 import logging
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from queue import Empty, SimpleQueue
 
 from membership.errors import PublishError
 from membership.history import LIMIT, Change, History, compare
@@ -14,7 +14,7 @@ from membership.history_file import HistoryFile, read_history
 from membership.model import Snapshot
 from membership.session import Publication
 from sidecar.publishers import PublisherStatus
-from sidecar.publishers.mailbox import LATER
+from sidecar.publishers.mailbox import LATER, Mailbox
 
 log = logging.getLogger("sidecar")
 
@@ -34,12 +34,17 @@ def load_history(path: Path | None) -> list[Change]:
 
 
 class Historian:
-    """Takes every list, on a thread of its own: comparing thousands of members must not delay who reads the next."""
+    """Takes every list, on a thread of its own: comparing thousands of members must not delay who reads the next.
+
+    Outputs come before it (`LATER`), and who asks for the history has all that there is, compared there and then.
+    """
 
     def __init__(self, path: Path | None) -> None:
-        self.history = History(load_history(path))
+        self._history = History(load_history(path))
         self._file = HistoryFile(path) if path else None
-        self._waiting = SimpleQueue[Publication | None]()
+        self._mail = Mailbox()
+        self._waiting: deque[Publication] = deque(maxlen=BACKLOG)
+        self._lock = threading.Lock()
         self._before: Snapshot | None = None
         self._unwritten: list[Change] = []
         self._status = PublisherStatus(f"history:{path}", 0, "", False, 0, 0, None)
@@ -55,56 +60,53 @@ class Historian:
 
     def put(self, publication: Publication) -> None:
         """Returns at once."""
-        self._waiting.put(publication)
-        if self._waiting.qsize() > BACKLOG:
-            self._take(0.0)
+        self._waiting.append(publication)
+        self._mail.put(publication)
 
     def close(self) -> None:
         """Stop once everything that was put is written."""
-        self._waiting.put(None)
+        self._mail.close()
         self._thread.join(0.4)
 
-    def _run(self) -> None:
-        stopped = False
-        while not stopped:
-            publications = self._take(RETRY if self._unwritten else None)
-            if publications and publications[-1]:
-                time.sleep(LATER)
-            while self._waiting.qsize():
-                publications += self._take(0.0)
-            for publication in publications:
-                if publication:
-                    self._compare(publication)
-                stopped = stopped or publication is None
-            if self._file and self._unwritten:
-                self._write(self._file, self._unwritten[-1].generation)
+    def read(self) -> History:
+        """With every list that was put."""
+        with self._lock:
+            while self._waiting:
+                self._compare(self._waiting.popleft())
+        return self._history
 
-    def _take(self, timeout: float | None) -> list[Publication | None]:
-        """The oldest that waits, None for the end of it all; nothing where nothing came within `timeout` seconds."""
-        try:
-            return [self._waiting.get(timeout=timeout)]
-        except Empty:
-            return []
+    def _run(self) -> None:
+        seen = None
+        while not self._mail.closed:
+            if self._mail.wait(seen, RETRY if self._unwritten else None):
+                seen = self._mail.newest
+                time.sleep(LATER)
+            self.read()
+            if self._file and self._unwritten:
+                self._write(self._file)
 
     def _compare(self, publication: Publication) -> None:
         at = time.time() - (time.monotonic() - publication.read_at)
         change = compare(self._before, publication.snapshot, datetime.fromtimestamp(at, timezone.utc))
         self._before = publication.snapshot
-        self.history.add(change)
+        self._history.add(change)
         if self._file:
             self._unwritten = [*self._unwritten, change][-LIMIT:]
 
-    def _write(self, file: HistoryFile, generation: int) -> None:
-        before, now = self._status, time.monotonic()
+    def _write(self, file: HistoryFile) -> None:
+        with self._lock:
+            changes, kept = self._unwritten, self._history.changes
+        before, now, generation = self._status, time.monotonic(), changes[-1].generation
         try:
-            file.add(self._unwritten, self.history.changes)
+            file.add(changes, kept)
         except PublishError as error:
             since = now if before.problem_since is None else before.problem_since
             self._status = replace(before, problem=str(error), problem_since=since, failures=before.failures + 1)
             if str(error) != before.problem:
                 log.error("output %s: %s", before.name, error)
         else:
-            self._unwritten = []
+            with self._lock:
+                self._unwritten = [change for change in self._unwritten if change.generation > generation]
             self._status = replace(before, generation=generation, problem="", problem_since=None, put_out_at=now)
             if before.problem:
                 log.info("output %s: written again", before.name)

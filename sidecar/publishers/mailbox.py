@@ -15,7 +15,7 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.newest: Publication | None = None
-        self._closed = False
+        self.closed = False
         self._signal = SimpleQueue[None]()
 
     def put(self, publication: Publication) -> None:
@@ -24,18 +24,18 @@ class Mailbox:
 
     def close(self) -> None:
         """Nobody waits any more."""
-        self._closed = True
+        self.closed = True
         self._wake()
 
     def wait(self, after: Publication | None, timeout: float | None = None) -> bool:
         """Wait for another list than `after`, at most `timeout` seconds; whether there is one. False once closed."""
         until = None if timeout is None else time.monotonic() + timeout
-        while self.newest is after and not self._closed:
+        while self.newest is after and not self.closed:
             try:
                 self._signal.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
             except Empty:
                 return False
-        return not self._closed
+        return not self.closed
 
     def take(self, after: Publication | None) -> Publication | None:
         """Wait for another list than `after`; None once closed."""

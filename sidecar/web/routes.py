@@ -43,7 +43,7 @@ class View:
     stale_after: float
     version: str
     verdict: Callable[[], Mapping[str, object]]
-    history: History
+    history: Callable[[], History]
 
 
 def make_app(view: View) -> Starlette:
@@ -119,7 +119,7 @@ def _page(view: View) -> Response:
         _ready(view),
         view.gate.state,
         view.verdict(),
-        view.history.changes,
+        view.history().changes,
         view.outputs(),
         datetime.now(timezone.utc),
         time.monotonic(),
@@ -157,7 +157,7 @@ def _changes(view: View, request: Request) -> Response:
         format = _report_format(request)
     except ValueError as error:
         return render_problem(request, Problem(400, str(error)), {})
-    found = view.history.since(start, snapshot.epoch)
+    found = view.history().since(start, snapshot.epoch)
     if format == "text":
         return Response(changes_text(found), headers={"Cache-Control": "no-cache"}, media_type="text/plain")
     return _json({"generation": snapshot.generation, "epoch": snapshot.epoch, "changes": found})

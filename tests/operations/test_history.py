@@ -54,6 +54,19 @@ def test_each_change_is_told(kube: FakeKube) -> None:
         assert (code, json.loads(output)) == (0, [became])
 
 
+def test_whoever_has_a_list_finds_its_change(kube: FakeKube, tmp_path: Path) -> None:
+    path = tmp_path / "history"
+    with Sidecar(kube, "--history", str(path)).synced() as sidecar:
+        for number in range(20):
+            generation = sidecar.members()["generation"]
+            kube.set_service("wso2", "is", pods(3 + number % 2))
+            newer = sidecar.get(f"/members?index={generation}&wait=20s").json["generation"]
+            assert newer == generation + 1
+            assert told(sidecar)[-1]["generation"] == newer
+        assert sidecar.stop()[0] == 0
+    assert [json.loads(line)["generation"] for line in path.read_text().splitlines()] == list(range(1, newer + 1))
+
+
 def test_the_file_reaches_back_over_restarts(kube: FakeKube, tmp_path: Path) -> None:
     path = tmp_path / "history"
     with Sidecar(kube, "--history", str(path)).synced() as sidecar:
