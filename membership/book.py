@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Protocol
 
-from membership.members import Rules
+from membership.candidates import Rules
 from membership.model import Explanation, Member, ServiceDefinition
 from membership.names import EVERY
 from membership.reflector import Store as AnyStore

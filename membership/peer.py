@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from membership.errors import ApiError, BadAnswer, NotFound, ServerFault
-from membership.members import Rules, rank
+from membership.candidates import Rules, rank
 from membership.model import Member
 from membership.transport import Address, Exchange, Interrupt
 

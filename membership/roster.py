@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from itertools import chain
 from operator import attrgetter
 
-from membership.members import Decision, Rules, SliceReading, decide, explain, read_slice, rank
+from membership.candidates import Rules, SliceReading, rank, read_slice
+from membership.members import Decision, decide, explain
 from membership.model import Explanation, Member
 from membership.wire import EndpointSlice
 

@@ -20,7 +20,7 @@ from membership.book import DefinitionBook, MemberBook
 from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
 from membership.follower import Follower, NamespaceStatus, Shared, Standing
 from membership.kube import ApiServer
-from membership.members import FAMILIES, Rules
+from membership.candidates import FAMILIES, Rules
 from membership.model import Explanation, Member, ServiceDefinition, Snapshot
 from membership.names import EVERY, parse_services
 from membership.pace import Pace

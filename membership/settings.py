@@ -13,7 +13,7 @@ from membership.errors import SettingsError
 from membership.flags import Environ, Reader, Setting
 from membership.gate import GateRules
 from membership.kube import ApiServer
-from membership.members import FAMILIES
+from membership.candidates import FAMILIES
 from membership.names import EVERY
 from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
 from membership.peer import parse_sidecar_url

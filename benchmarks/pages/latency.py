@@ -37,9 +37,9 @@ _COLORS = {
 _HOW = """\
 A writer changes one EndpointSlice of a real kube-apiserver again and again, at jittered times that wait for no answer.
 Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take turns
-in random order, each block with a fresh process that is alone with the server, and bare TLS sockets that only stamp take
-their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours and client-go, which spares
-the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
+in random order, each block with a fresh process that is alone with the server, and bare TLS sockets that only stamp
+take their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours and client-go, which
+spares the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
 first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
 later than that by more work: its callback, file and answers have the whole member list, sorted and without duplicates.
 What a handler does with the addresses is counted for no one. *Best block* is the p50 of the best of its blocks, which

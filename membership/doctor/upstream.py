@@ -5,7 +5,7 @@ import time
 
 from membership.doctor.situation import Reading
 from membership.errors import ApiError
-from membership.members import Rules
+from membership.candidates import Rules
 from membership.names import parse_services
 from membership.peer import Peer
 from membership.transport import Interrupt

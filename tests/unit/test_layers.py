@@ -17,6 +17,7 @@ FILES = {
 }
 _PURE_NAMES = (
     "store",
+    "candidates",
     "members",
     "roster",
     "book",

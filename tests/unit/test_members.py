@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from membership import members
-from membership.members import Candidate, Decision, Rules, decide, explain, read_slice
+from membership.candidates import Candidate, Rules, SliceReading, read_slice
+from membership.members import Decision, decide, explain
 from membership.model import Member
 from membership.wire import Conditions, Endpoint, EndpointSlice, Port, TargetRef
 from tests.unit.slices import DRAINING, DYING, SERVING, STARTING, piece, pod
@@ -471,7 +472,7 @@ def long_histories(draw: st.DrawFn) -> list[list[EndpointSlice]]:
 def test_a_decision_that_begins_with_the_last_one_is_the_one_that_begins_anew(
     told: list[list[EndpointSlice]], rules: Rules
 ) -> None:
-    known: dict[int, members.SliceReading] = {}
+    known: dict[int, SliceReading] = {}
     before = None
     for slices in told:
         for slice in slices:

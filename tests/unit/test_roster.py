@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membership.members import Rules
+from membership.candidates import Rules
 from membership.roster import HOLD, Roster
 from membership.wire import Conditions, EndpointSlice
 from tests.unit.slices import DRAINING, DYING, SERVING, STARTING, piece, pod

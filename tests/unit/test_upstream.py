@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import msgspec
 import pytest
 
-from membership.members import Rules
+from membership.candidates import Rules
 from membership.model import Member, Snapshot
 from membership.peer import AGE, adopt
 from membership.session import Membership, Options
