@@ -227,6 +227,15 @@ class ApiServer:
             except (KeyError, TypeError) as error:
                 raise BadAnswer(f"the answer is of kind {answer.get('kind')!r}, not 'SelfSubjectReview'") from error
 
+    def service(self, namespace: str, name: str, deadline: float, interrupt: Interrupt) -> dict[str, Any]:
+        """The Service as the API server has it; needs `get`, which following it does not."""
+        with self._naming(f"get service {name} in namespace {namespace}"):
+            path = f"{_path(Resource.SERVICES, namespace)}/{name}"
+            found = self._json("GET", path, None, deadline, interrupt)
+            if found.get("kind") != "Service":
+                raise BadAnswer(f"the answer is of kind {found.get('kind')!r}, not 'Service'")
+            return found
+
     def version(self, deadline: float) -> str:
         """The server's gitVersion."""
         with self._naming("get /version"):
@@ -246,9 +255,16 @@ class ApiServer:
         error.message = self.secrets.redact(error.message)
         error.args = (error.message,)
 
-    def _json(self, method: str, path: str, body: dict[str, Any] | None, deadline: float) -> dict[str, Any]:
+    def _json(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        deadline: float,
+        interrupt: Interrupt | None = None,
+    ) -> dict[str, Any]:
         encoded = None if body is None else json.dumps(body).encode()
-        _, whole = self._whole(_Request(method, path, body=encoded), deadline, Interrupt())
+        _, whole = self._whole(_Request(method, path, body=encoded), deadline, interrupt or Interrupt())
         try:
             answer = json.loads(whole)
         except ValueError as error:

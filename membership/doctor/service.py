@@ -1,18 +1,13 @@
 """service: what the Services say of themselves, where we may read them. Following them needs only their slices."""
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from membership.doctor.catalogue import common, find
 from membership.doctor.findings import Finding
 from membership.doctor.situation import Limit, Situation
-from membership.errors import ApiError, BadAnswer, Forbidden, NotFound
-from membership.kube import ApiServer
+from membership.errors import Forbidden, NotFound
 from membership.names import EVERY, parse_services
-from membership.transport import Address, Exchange
-from membership.wire import decode_status
 
 
 def examine_service(situation: Situation, limit: Limit) -> Iterator[Finding]:
@@ -25,7 +20,7 @@ def examine_service(situation: Situation, limit: Limit) -> Iterator[Finding]:
             yield common("service", "skipped", f"every Service of {namespace} is followed")
             continue
         try:
-            found = read_service(server, namespace, name, limit)
+            found = server.service(namespace, name, limit.deadline, limit.interrupt)
         except Forbidden:
             yield find("service.unreadable", f"no get of services in namespace {namespace}")
         except NotFound:
@@ -58,33 +53,3 @@ def judge_service(name: str, service: Mapping[str, Any], port: int | str) -> Ite
         yield find("service.hides-not-ready", name)
     kind = "headless" if headless else spec.get("type") or "ClusterIP"
     yield find("service.ok", f"{name}: {kind}, selector {selector or 'none'}, ports {named}")
-
-
-def read_service(server: ApiServer, namespace: str, name: str, limit: Limit) -> dict[str, Any]:
-    """The object. Raises ApiError: Forbidden without `get` of services, NotFound."""
-    url = urlsplit(server.url)
-    tls = server.tls if url.scheme == "https" else None
-    exchange = Exchange(
-        Address(url.hostname or "", url.port or (443 if tls else 80), tls, server.proxy), limit.interrupt
-    )
-    headers = {"Accept": "application/json", "Connection": "close", "User-Agent": "kubernetes-membership"}
-    try:
-        authorization = server.credentials.header()
-    except (OSError, ValueError) as error:
-        raise ApiError(f"the token cannot be read: {error}") from error
-    if authorization:
-        headers["Authorization"] = authorization
-    path = f"/api/v1/namespaces/{namespace}/services/{name}"
-    try:
-        exchange.request("GET", url.path.rstrip("/") + path, headers, None, limit.deadline)
-        body = exchange.read_all(limit.deadline)
-        if exchange.response.status != 200:
-            raise decode_status(body, exchange.response.status)
-        found = json.loads(body)
-    except ValueError as error:
-        raise BadAnswer(f"not JSON: {error}", server=server.url, request=f"GET {path}") from error
-    finally:
-        exchange.close()
-    if not isinstance(found, dict) or found.get("kind") != "Service":
-        raise BadAnswer("the answer is no Service", server=server.url, request=f"GET {path}")
-    return found
