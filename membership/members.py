@@ -98,7 +98,7 @@ def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Deci
 
 
 def _differing(
-    were: Iterable[tuple[Candidate, ...]], are: Iterable[tuple[Candidate, ...]]
+    were: Sequence[tuple[Candidate, ...]], are: Sequence[tuple[Candidate, ...]]
 ) -> tuple[set[Candidate], set[Candidate]]:
     """Those that are in the first ones only, and in the second only."""
     gone, come = set[Candidate](), set[Candidate]()
@@ -107,7 +107,9 @@ def _differing(
             old, new = tuple(compress(old, map(is_not, old, new))), tuple(compress(new, map(is_not, old, new)))
         gone.update(old)
         come.update(new)
-    return gone - come, come - gone
+    # What is no member may be twice in a slice, and gone from one place only.
+    here = [one for one in gone if one.member is None and any(one in new for new in are)]
+    return gone - come - set(here), come - gone
 
 
 def _replaced(keys: Set[str], gone: Iterable[str], come: Sequence[str]) -> Set[str] | None:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 
 from membership.copying import OpenFolders
 from membership.files import FileWriter
-from membership.gate import Gate
+from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
 from membership.names import parse_services
 from membership.outputs import needs_services
@@ -39,9 +39,9 @@ log = logging.getLogger("sidecar")
 
 CLOSING = 0.6
 """Seconds: a disk or a process that takes longer than this to finish is left to itself."""
-UNQUIET = 0.25
-"""Seconds between looks at what only time changes, for the log, until the gate is open and the list fresh. From then on
-the next look is when the list would become stale: idle sidecars are many, and each look costs one of them 0.5 ms."""
+UNQUIET, QUIET = 0.25, 10.0
+"""Seconds between looks at what only time changes, for the log, until the gate is open and the list fresh, and from then
+on: also when the list would become stale. Idle sidecars are many, and each look costs one of them 0.5 ms."""
 
 
 class App:
@@ -70,6 +70,8 @@ class App:
         self._metrics = Metrics(self._membership, self._gate, self._outputs, lambda: str(self._verdict()["verdict"]))
         self._workers = self._make_workers(environ)
         self._log_mail = Mailbox()
+        self._telling = threading.Lock()
+        self._told_warning = False
         self._log_thread = threading.Thread(target=self._log_changes, name="log", daemon=True)
         self._http = self._make_http(self._socket) if self._socket else None
 
@@ -113,11 +115,12 @@ class App:
                 log.log(logging.WARNING if gate.timed_out else logging.INFO, "formation gate open: %s", gate.reason)
             elif gate.timed_out and not timed_out and not gate.open:
                 log.error("formation gate stays closed: %s", gate.reason)
+            self._tell_warning(gate)
             gate_open, timed_out = gate.open, gate.timed_out
             pause = UNQUIET
             if gate_open and not stale:  # at the moment at which the list gets stale, however soon it is fresh again
                 fresh = self._settings.shared.options.stale_after - snapshot.age_seconds
-                pause = max(0.01, fresh + 0.01)
+                pause = max(0.01, min(QUIET, fresh + 0.01))
 
     def close(self) -> None:
         """Stop everything, within a second: all at once, and none is waited for longer than `CLOSING`."""
@@ -204,7 +207,7 @@ class App:
     def _log_changes(self) -> None:
         """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""
         portless: tuple[str, ...] = ()
-        publication, warned = None, False
+        publication = None
         while self._log_mail.wait(publication):
             time.sleep(LATER)
             publication = self._log_mail.newest
@@ -221,9 +224,14 @@ class App:
             if portless and portless != before:
                 port = self._settings.shared.port
                 log.warning("left out of addresses, for no slice of theirs names a port %r: %s", port, portless)
-            if not warned and (warning := self._gate.state.warning):
-                warned = True
-                log.warning("formation gate opened too early: %s", warning)
+            self._tell_warning(self._gate.state)
+
+    def _tell_warning(self, gate: GateState) -> None:
+        """Once. It comes with a list, or with the opening of the gate, which may be a matter of time alone."""
+        with self._telling:
+            told, self._told_warning = self._told_warning, bool(gate.warning)
+        if gate.warning and not told:
+            log.warning("formation gate opened too early: %s", gate.warning)
 
 
 def _describe_age(source: str, age: float) -> str:

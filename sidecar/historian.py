@@ -76,11 +76,12 @@ class Historian:
         return self._history
 
     def _run(self) -> None:
-        seen = None
-        while not self._mail.closed:
+        seen, closed = None, False
+        while not closed:
             if self._mail.wait(seen, RETRY if self._unwritten else None):
                 seen = self._mail.newest
                 time.sleep(LATER)
+            closed = self._mail.closed  # asked before the last look, which then misses nothing
             self.read()
             if self._file and self._unwritten:
                 self._write(self._file)

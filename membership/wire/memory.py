@@ -56,9 +56,10 @@ class Seen:
 
     def keep(self, slices: Iterable[str]) -> None:
         """Forget all others."""
-        names = set(slices)
-        self._versions = {name: version for name, version in self._versions.items() if name in names}
-        self._metadata = {name: metadata for name, metadata in self._metadata.items() if name in names}
+        # Another thread may add one meanwhile: a list and a stream are read at the same time.
+        names, versions, metadata = list(slices), self._versions, self._metadata
+        self._versions = {name: found for name in names if (found := versions.get(name))}
+        self._metadata = {name: known for name in names if (known := metadata.get(name))}
 
 
 def _read(

@@ -141,6 +141,7 @@ class Connection(H11Protocol):
         self._limit_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._note()
         super().connection_lost(exc)
         self._stop_timer()
         if self.on_left is not None:

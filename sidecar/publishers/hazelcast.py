@@ -76,7 +76,7 @@ class HazelcastPublisher(Worker):
 
     def _push(self, publication: Publication) -> bool:
         self._outcome = _BUG
-        snapshot = publication.snapshot
+        snapshot = self._membership.current()  # a list that stays as it is becomes stale, or is proved, all the same
         wanted = choose_entries(snapshot, self._rules.self_ip)
         targets = choose_targets(snapshot, "local", self._rules.self_ip, self._rules.port)
         if wanted.entries and not targets:

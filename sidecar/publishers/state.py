@@ -64,7 +64,7 @@ class StatePublisher(Worker):
             log.error("%s", error)
 
     def _write(self, publication: Publication) -> bool:
-        self._save(publication.snapshot)
+        self._save(self._membership.current())  # its age is that of now, however long the last write took
         return True
 
     def _save(self, snapshot: Snapshot) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from membership.testing import FakeKube
+from sidecar.historian import Historian
+from sidecar.publishers.mailbox import LATER
 from tests.running import Command, Sidecar, pods, until
 from tests.sidecar.test_http import assert_problem
+from tests.sidecar.test_mailbox import publication
 
 
 def told(sidecar: Sidecar, query: str = "") -> list[dict[str, Any]]:
@@ -65,6 +69,18 @@ def test_whoever_has_a_list_finds_its_change(kube: FakeKube, tmp_path: Path) -> 
             assert told(sidecar)[-1]["generation"] == newer
         assert sidecar.stop()[0] == 0
     assert [json.loads(line)["generation"] for line in path.read_text().splitlines()] == list(range(1, newer + 1))
+
+
+def test_the_last_list_is_kept_whenever_the_end_comes(tmp_path: Path) -> None:
+    for number in range(40):
+        path = tmp_path / str(number)
+        historian = Historian(path)
+        historian.start()
+        historian.put(publication(1))
+        time.sleep(LATER + number / 10_000)  # so that some ends come while the first list is written
+        historian.put(publication(2))
+        historian.close()
+        assert [json.loads(line)["generation"] for line in path.read_text().splitlines()] == [1, 2], number
 
 
 def test_the_file_reaches_back_over_restarts(kube: FakeKube, tmp_path: Path) -> None:

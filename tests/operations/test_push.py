@@ -292,6 +292,35 @@ def test_a_list_that_is_not_proved_is_not_given(scene: Scene, tmp_path: Path) ->
         assert not member.asked
 
 
+def test_a_list_that_was_proved_once_is_not_given_for_ever(scene: Scene) -> None:
+    scene.pods(1, 2)
+    member = scene.member(1, 2)
+    with scene.sidecar("--stale-after", "1s") as sidecar:
+        until(lambda: member.count(LIST), SOON, "a look")
+        scene.kube.stop_listening(cut=True)
+        until(lambda: sidecar.members()["stale"], what="a stale list")
+        member = scene.member(1)  # started anew: its list is that of its file
+        sidecar.wait_log("waiting: the list is stale", SOON + INTERVAL)
+        assert member.count("POST") == 0 and member.list == scene.at(1)
+        scene.kube.listen_again()
+        until(lambda: member.list == scene.at(1, 2), SOON + INTERVAL, "the list, once it is proved")
+
+
+def test_a_list_that_is_proved_without_a_change_is_given(scene: Scene, tmp_path: Path) -> None:
+    scene.pods(1, 2)
+    state = ("--state", str(tmp_path / "state"))
+    with scene.sidecar(*state) as sidecar:
+        until((tmp_path / "state").exists, what="the state")
+        sidecar.stop()
+    member = scene.member(1)
+    hanging = scene.kube.fault("hang", on="list")
+    with scene.sidecar(*state) as sidecar:
+        sidecar.wait_log("waiting: the list is stale", 10)
+        hanging.clear()
+        until(lambda: member.list == scene.at(1, 2), SOON + INTERVAL, "the list, once it is proved")
+        assert sidecar.members()["generation"] == 1
+
+
 def test_a_member_that_hangs_delays_neither_the_list_nor_the_end(scene: Scene) -> None:
     scene.pods(1, 2)
     member = scene.member(1, mode="silent")

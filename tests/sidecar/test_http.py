@@ -718,6 +718,14 @@ def test_a_second_address_while_the_server_boots_is_warned_of_once() -> None:
             assert sidecar.count("opened too early") == 1
 
 
+def test_more_addresses_than_expected_are_warned_of_although_nothing_changes() -> None:
+    with FakeKube() as kube:
+        kube.set_service("wso2", "is", pods(2, ready=False))
+        with Sidecar(kube, "--expect", "1", "--stable", "300ms") as sidecar:
+            assert "10.244.0.5, 10.244.0.6" in sidecar.wait_log("opened too early")
+            assert sidecar.members()["generation"] == 1
+
+
 def test_no_member_starts_before_its_files_are_written(tmp_path: Path) -> None:
     """The gate opens at once where there is a member to join; what the entrypoint copies then must be there."""
     source, target = tmp_path / "deployment.toml", tmp_path / "volume" / "deployment.toml"

@@ -4,7 +4,7 @@ Every case also holds that explain() says the same as the list: the addresses it
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pytest
@@ -491,6 +491,18 @@ def test_one_change_of_many_is_all_that_is_decided() -> None:
     after = members._decide_change(before, (read_slice(changed, DEFAULT, first),))
     assert after is not None
     assert [member.uid for member in after.members] == [*map(str, range(1, 40)), "new"]
+
+
+def test_what_is_no_member_may_be_twice_in_a_slice() -> None:
+    slices = [piece(pod("nonsense", "x"), *(pod(f"10.0.0.{at}", f"{at}") for at in range(40)), rv=1)]
+    first = read_slice(slices[0], DEFAULT)
+    twice = replace(first, candidates=(first.candidates[0], *first.candidates))
+    before = decide([twice], DEFAULT)
+    new = read_slice(piece(pod("10.0.1.1", "new"), rv=2), DEFAULT).candidates
+    after = [replace(twice, candidates=(*new, *twice.candidates[1:]))]
+    decision = decide(after, DEFAULT, before)
+    assert decided(decision) == decided(decide(after, DEFAULT))
+    assert "nonsense" in explain(after, decision, DEFAULT)[1].reason
 
 
 @settings(max_examples=300, deadline=None)

@@ -2,12 +2,15 @@
 
 import json
 import operator
+import sys
+import threading
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from membership.wire import Protobuf, Resource, Seen, decode_event, decode_status
+from membership.testing.protobuf import encode_event, encode_object
+from membership.wire import Protobuf, Resource, Seen, decode_event, decode_list, decode_status
 from tests.unit.forms import JSON, PROTOBUF, assert_same_errors
 
 SOME = settings(max_examples=300, deadline=None)
@@ -181,3 +184,43 @@ def test_endpoints_that_have_not_changed_are_the_same_objects() -> None:
     assert all(map(operator.is_, found["first"], found["again"]))
     assert found["without"][0] is found["first"][0] and found["without"][1] is found["first"][2]
     assert found["turned"][0] is found["first"][2] and found["turned"][2] is found["first"][0]
+
+
+def test_a_list_and_a_stream_are_read_at_the_same_time() -> None:
+    """What they share is forgotten by the one while the other adds to it."""
+    codec, over, failures = Protobuf(Seen()), threading.Event(), list[Exception]()
+
+    def slice_(number: int) -> dict[str, Any]:
+        metadata = {"name": f"is-{number}", "namespace": "wso2", "resourceVersion": "7"}
+        return {
+            "kind": "EndpointSlice",
+            "apiVersion": "discovery.k8s.io/v1",
+            "metadata": metadata,
+            "addressType": "IPv4",
+        }
+
+    listed = {"kind": "EndpointSliceList", "apiVersion": "discovery.k8s.io/v1", "metadata": {"resourceVersion": "7"}}
+    body = encode_object({**listed, "items": [slice_(number) for number in range(300)]})
+    events = [encode_event("ADDED", encode_object(slice_(number))) for number in range(1000, 3000)]
+
+    def read_lists() -> None:
+        try:
+            while not over.is_set():
+                decode_list(codec, body, Resource.ENDPOINTSLICES)
+        except Exception as error:
+            failures.append(error)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread = threading.Thread(target=read_lists)
+    thread.start()
+    try:
+        for event in events:
+            framing = codec.framing()
+            for frame in framing.feed(event):
+                decode_event(codec, frame, Resource.ENDPOINTSLICES)
+    finally:
+        over.set()
+        thread.join()
+        sys.setswitchinterval(interval)
+    assert not failures
