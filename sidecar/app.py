@@ -40,8 +40,8 @@ log = logging.getLogger("sidecar")
 CLOSING = 0.6
 """Seconds: a disk or a process that takes longer than this to finish is left to itself."""
 UNQUIET, QUIET = 0.25, 10.0
-"""Seconds between looks at what only time changes, for the log, until the gate is open and the list fresh, and from then
-on: also when the list would become stale. Idle sidecars are many, and each look costs one of them 0.5 ms."""
+"""Seconds between looks at what only time changes, for the log: until the gate is open and the list fresh, and then,
+when there is also one as the list would become stale. Idle sidecars are many, and a look costs one of them 0.5 ms."""
 
 
 class App:
