@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Self
 
 from membership.book import DefinitionBook, MemberBook
+from membership.candidates import FAMILIES, Rules
 from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
 from membership.follower import Follower, NamespaceStatus, Shared, Standing
 from membership.kube import ApiServer
-from membership.candidates import FAMILIES, Rules
 from membership.model import Explanation, Member, ServiceDefinition, Snapshot
 from membership.names import EVERY, parse_services
 from membership.pace import Pace

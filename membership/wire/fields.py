@@ -153,7 +153,7 @@ def place(number: int, name: str) -> Field:
 
 def mapping(number: int, name: str) -> Field:
     """A map of strings: it comes as a list of pairs, for `as_dict`."""
-    return Field(number, name, BYTES, _PAIR.read, many=True)
+    return Field(number, name, BYTES, PAIR.read, many=True)
 
 
 def as_dict(pairs: Iterable[Mapping[str, str]] | None) -> dict[str, str] | None:
@@ -188,4 +188,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise BadAnswer(f"not what Kubernetes sends: a number of more than 64 bits at byte {at}")
 
 
-_PAIR = Message(text(1, "key"), text(2, "value"))
+PAIR = Message(text(1, "key"), text(2, "value"))
+"""An entry of a map of strings."""

@@ -15,6 +15,7 @@ from membership.errors import BadAnswer
 from membership.wire.codec import ListMetadata, demand_kind
 from membership.wire.fields import (
     BYTES,
+    PAIR,
     Message,
     as_dict,
     as_tuple,
@@ -154,7 +155,7 @@ def _build_metadata(found: dict[str, Any]) -> Metadata:
         found.get("namespace", ""),
         found.get("resource_version", ""),
         _time(found["creation_timestamp"]) if "creation_timestamp" in found else None,
-        as_dict(None if labels is None else map(_LABEL.read, labels)),
+        as_dict(None if labels is None else map(PAIR.read, labels)),
         as_tuple(None if owners is None else [OwnerReference(**_OWNER.read(data)) for data in owners]),
     )
 
@@ -216,7 +217,6 @@ _LIST_METADATA = Message(text(2, "resource_version"), optional(3, "continue_"))
 _TIME = Message(long(1, "seconds"))
 _OWNER = Message(text(1, "kind"), text(4, "uid"))
 _NAMES = (text(1, "name"), text(3, "namespace"), text(6, "resource_version"))
-_LABEL = Message(text(1, "key"), text(2, "value"))
 _METADATA = Message(
     *_NAMES,
     message(8, "creation_timestamp", bytes),

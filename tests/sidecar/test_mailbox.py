@@ -3,29 +3,15 @@
 import threading
 from collections.abc import Callable
 
-from membership.model import Snapshot
 from membership.session import Publication
 from sidecar.publishers.mailbox import Mailbox
+from tests.unit.lists import snapshot
 
 LIMIT = 10.0
 
 
 def publication(generation: int) -> Publication:
-    return Publication(
-        Snapshot(
-            generation=generation,
-            epoch="e",
-            synced=True,
-            stale=False,
-            age_seconds=0.0,
-            source="endpointslices",
-            services=("wso2/is",),
-            unknown_services=(),
-            resource_versions={},
-            members=(),
-        ),
-        read_at=0.0,
-    )
+    return Publication(snapshot(generation=generation), read_at=0.0)
 
 
 ONE, TWO, THREE = (publication(generation) for generation in (1, 2, 3))
