@@ -21,8 +21,9 @@ from benchmarks.sizes import SYNC_LIMIT, beyond, settle
 from benchmarks.writing import write
 
 SHAPE = Shape(20)
-RATE = 0.8
-"""Changes per second: after each, a thousand clients ask again before the next comes."""
+RATE = 4.0
+RATE_OF_ALL = 800.0
+"""Changes per second, and the most that they may be times the consumers: all ask again before the next one comes."""
 
 
 class Crowd:
@@ -79,10 +80,11 @@ def measure_consumers(pod: Pod, writer: Writer, kind: str, count: int, changes: 
 def _changes(
     writer: Writer, floor: Running, running: Running, crowd: Crowd | None, changes: int, random: Random
 ) -> dict[str, Any]:
-    write(writer, SHAPE, 3, RATE, 0, random)
+    rate = min(RATE, RATE_OF_ALL / crowd.count) if crowd else RATE
+    write(writer, SHAPE, 3, rate, 0, random)
     time.sleep(1.5)
     before = read_usage(running.pid)
-    made = write(writer, SHAPE, changes, RATE, 3, random)
+    made = write(writer, SHAPE, changes, rate, 3, random)
     seen = settle(running, made)
     after, base = read_usage(running.pid), match(made, floor.observations())
     found: dict[str, Any] = {

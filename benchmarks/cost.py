@@ -1,7 +1,7 @@
 """What does it cost to be told: memory and CPU of each client, idle and for each event, and to start it?
 
     python -m benchmarks.cost                       8 minutes: all arms, short
-    python -m benchmarks.cost --plan full           70 minutes, on a quiet machine: the figures that are quoted
+    python -m benchmarks.cost --plan full           25 minutes, on a quiet machine: the figures that are quoted
     python -m benchmarks.cost --arms ours_http,client_go,kubernetes_watch
 
 Each arm (arms/catalogue.py) in turn, in a process that is alone with a real API server and a Service of 100 endpoints:
@@ -49,6 +49,8 @@ ARMS = (
     "poll_1s",
     "poll_5s",
 )
+SIDECAR = "ours_http"
+"""The arm of which the goals of an idle sidecar are asked."""
 SHAPE = Shape(100)
 SYNC_LIMIT = 60.0
 CALM = 3.0
@@ -60,20 +62,20 @@ _NOT_INSTALLED_BY_US = ("pip", "setuptools", "wheel", "_distutils_hack", "distut
 class Plan:
     """`starts` of each arm; the last goes on, for `idle` seconds and then for `events` changes at `rate` a second.
 
-    `idle_ours` is for ours, which list every 5 minutes beside their watch.
+    `idle_sidecar` is for the one that serves nothing but HTTP: it lists every 5 minutes beside its watch.
     """
 
     starts: int
     idle: float
-    idle_ours: float
+    idle_sidecar: float
     events: int
     rate: float = 16.0
     traced: int = 40
 
 
 PLANS: Mapping[str, Plan] = {
-    "look": Plan(starts=1, idle=15.0, idle_ours=15.0, events=100),
-    "full": Plan(starts=10, idle=60.0, idle_ours=620.0, events=1000, traced=400),
+    "look": Plan(starts=1, idle=15.0, idle_sidecar=15.0, events=100),
+    "full": Plan(starts=5, idle=30.0, idle_sidecar=620.0, events=500, traced=200),
 }
 
 
@@ -89,7 +91,7 @@ def measure_arm(plane: ControlPlane, pod: Pod, writer: Writer, one: Arm, plan: P
         synced.append(running.wait_synced(SHAPE.endpoints, SYNC_LIMIT))
         time.sleep(CALM)
         asked, began = plane.count_requests("endpointslices"), read_usage(running.pid)
-        time.sleep(plan.idle_ours if one.family == "ours" else plan.idle)
+        time.sleep(plan.idle_sidecar if one.name == SIDECAR else plan.idle)
         idle, asked_idle = read_usage(running.pid), plane.count_requests("endpointslices") - asked
         write(writer, SHAPE, plan.events // 10, plan.rate, 0, random)
         time.sleep(1.0)

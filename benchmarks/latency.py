@@ -1,7 +1,7 @@
 """From a change on the API server to the hands of a program: how long, for every client?
 
     make bench                                  6 minutes: all arms at 100 endpoints, the main ones at 1000
-    make bench-full                             3 hours and a half of it: the figures that are quoted
+    make bench-full                             2 hours of it: the figures that are quoted
     python -m benchmarks.latency --fake         a quick look, on a FakeKube
     python -m benchmarks.latency --plan look --arms ours_callback,kr8s --endpoints 1000 --rate 4
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.arms.catalogue import Arm, arm
+from benchmarks.arms.catalogue import ARMS, Arm, arm
 from benchmarks.arms.pod import Pod
 from benchmarks.arms.running import ArmFailed, Running
 from benchmarks.environments import prepare
@@ -66,14 +66,15 @@ class Bench:
         """All blocks of the cell; one entry for each arm."""
         tallies: dict[str, Tally] = defaultdict(Tally)
         for number in range(cell.blocks):
-            for name in self._random.sample(cell.arms, len(cell.arms)):
+            names = cell.arms if number else (*cell.arms, *cell.once)
+            for name in self._random.sample(names, len(names)):
                 if not tallies[name].failed:
                     self._block(cell, arm(name), tallies[name])
                     print(f"{cell.name}, block {number + 1}: {_told(name, tallies[name])}", file=sys.stderr, flush=True)
         return {
             "name": cell.name,
-            **{key: value for key, value in asdict(cell).items() if key != "arms"},
-            "arms": {name: summarize(tallies[name]) for name in cell.arms},
+            **{key: value for key, value in asdict(cell).items() if key not in ("arms", "once")},
+            "arms": {one.name: summarize(tallies[one.name]) for one in ARMS if one.name in tallies},
         }
 
     def _block(self, cell: Cell, one: Arm, tally: Tally) -> None:
@@ -142,7 +143,7 @@ def _told(name: str, tally: Tally) -> str:
 
 def measure(cells: Sequence[Cell], command: str, *, fake: bool, seed: int) -> Iterator[dict[str, Any]]:
     """Run these cells and give the results of each, with where and how it was made under `run`."""
-    prepare(arm(name).environment for cell in cells for name in cell.arms)
+    prepare(arm(name).environment for cell in cells for name in (*cell.arms, *cell.once))
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         others = busy_share()
         if fake:
@@ -174,15 +175,22 @@ def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
     for cell in PLANS[arguments.plan]:
         if arguments.only and cell.name != arguments.only:
             continue
-        names = tuple(arguments.arms.split(",")) if arguments.arms else cell.arms
-        if arguments.fake:
-            names = tuple(name for name in names if arm(name).fake)
+        if arguments.arms:
+            cell = replace(cell, arms=tuple(arguments.arms.split(",")), once=())
         if arguments.endpoints:
             cell = replace(cell, shape=Shape(arguments.endpoints, arguments.slices))
-        fitting = tuple(name for name in names if arm(name).most_endpoints >= cell.shape.endpoints)
-        cell = replace(cell, arms=fitting, rate=arguments.rate or cell.rate)
+        cell = replace(cell, rate=arguments.rate or cell.rate)
+        cell = replace(cell, arms=_fitting(cell.arms, cell, arguments.fake))
+        cell = replace(cell, once=_fitting(cell.once, cell, arguments.fake))
         cells.append(replace(cell, changes=arguments.changes or cell.changes, blocks=arguments.blocks or cell.blocks))
     return cells
+
+
+def _fitting(names: Sequence[str], cell: Cell, fake: bool) -> tuple[str, ...]:
+    """Those that carry so many endpoints, and find on a FakeKube what they need."""
+    return tuple(
+        name for name in names if arm(name).most_endpoints >= cell.shape.endpoints and (arm(name).fake or not fake)
+    )
 
 
 def main() -> None:

@@ -20,8 +20,10 @@ from testbed.rest import RequestFailed, RestClient
 
 SYNC_LIMIT = 120.0
 SETTLE = 3.0
-RATE = 2.0
+RATE = 4.0
 """Changes per second: each is over before the next comes, so that this is latency and not throughput."""
+WARM_UP_RATE = 20.0
+SERVICES_RATE = 10.0
 OURS = ("ours_callback", "ours_file", "ours_http")
 START = Arm("ours_start", "ours: start to first list", "membership", "membership_start", "ours")
 STARTS = 5
@@ -40,7 +42,7 @@ def measure_endpoints(pod: Pod, writer: Writer, shape: Shape, changes: int, rand
             with Running(arm(name), pod, NAMESPACE, SERVICE) as running:
                 synced = running.wait_synced(shape.endpoints, SYNC_LIMIT)
                 warm_up = max(shape.slices // 10, changes // 10)
-                write(writer, shape, warm_up, 10 * RATE, first, random)
+                write(writer, shape, warm_up, WARM_UP_RATE, first, random)
                 time.sleep(1.0)  # a member that vanishes with the first change of a slice is held for half a second
                 before = read_usage(running.pid)
                 made = write(writer, shape, changes, RATE, first + warm_up, random)
@@ -149,9 +151,9 @@ def measure_services(plane: ControlPlane, pod: Pod, spread: Spread, changes: int
     with Running(arm("ours_file"), pod, NAMESPACE, ",".join([first.partition("/")[2], *others])) as running:
         synced = running.wait_synced(spread.shape.endpoints, SYNC_LIMIT)
         opened = plane.open_watches("endpointslices") - watches
-        write(writer, spread.shape, changes // 10 + 1, RATE, 0, random)
+        write(writer, spread.shape, changes // 10 + 1, SERVICES_RATE, 0, random)
         before = read_usage(running.pid)
-        made = write(writer, spread.shape, changes, 5 * RATE, changes, random)
+        made = write(writer, spread.shape, changes, SERVICES_RATE, changes, random)
         seen = settle(running, made)
         after = read_usage(running.pid)
     since_sent = [(one.ns - one.change.sent) / 1e6 for one in seen.sightings]

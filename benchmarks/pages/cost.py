@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.arms.catalogue import arm
+from benchmarks.cost import SIDECAR
 from benchmarks.pages import Part, Reached, Results, provenance
 
 FILES = ("cost-full.json", "cost-look.json")
-_SIDECAR = "ours_http"
 _HOW = """\
 Each client in turn, alone with a real kube-apiserver and a Service of {endpoints} endpoints in one slice: started, left
 alone, then shown changes. CPU and memory are those of its process, from /proc; the process that asks a sidecar is not
@@ -41,7 +41,7 @@ def reached(results: Results) -> dict[str, Reached]:
         return {}
     arms = {name: one for name, one in found["arms"].items() if "failed" not in one}
     goals: dict[str, Reached] = {}
-    if sidecar := arms.get(_SIDECAR):
+    if sidecar := arms.get(SIDECAR):
         mib, load, asked = (sidecar[key] for key in ("idle_mib", "idle_percent_of_a_core", "requests_ended_while_idle"))
         # A list to verify every 5 minutes, or half of that; a watch opened anew after a minute of silence.
         allowed = sidecar["idle_s"] // 60 + sidecar["idle_s"] // 150 + 1

@@ -47,8 +47,9 @@ other work on the machine touches least. *Added* is the difference to the bare P
 *PATCH answered* is its p50 in this arm's blocks: where it differs from the others', the server was disturbed. *After
 it* is the p50 of the time from the answer of a change to its sighting, which does not depend on how long the server
 took; it can be negative, for the server tells watchers and writer at the same time. *Overtaken*: seen with a newer list
-only. *Twice*: told more than once. The file is in memory, as in the [manifests](../deploy/README.md); on a disk it
-waits for that disk at each change (`fsync`), here for the one that etcd writes to.
+only. *Twice*: told more than once. Who has fewer changes than others took a turn in the first round only. The file is
+in memory, as in the [manifests](../deploy/README.md); on a disk it waits for that disk at each change (`fsync`), here
+for the one that etcd writes to.
 """
 
 

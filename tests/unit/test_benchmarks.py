@@ -109,9 +109,13 @@ def test_every_arm_has_a_program_and_an_environment_of_its_own() -> None:
 def test_every_plan_has_the_controls_beside_its_arms() -> None:
     for plan in PLANS.values():
         for cell in plan:
-            assert {"control_python", "control_go"} <= set(cell.arms) <= {one.name for one in ARMS}
-            assert all(arm(name).most_endpoints >= cell.shape.endpoints for name in cell.arms)
+            both = (*cell.arms, *cell.once)
+            assert {"control_python", "control_go"} <= set(both) <= {one.name for one in ARMS}
+            assert len(set(both)) == len(both)
+            assert all(arm(name).most_endpoints >= cell.shape.endpoints for name in both)
     assert all(cell.changes * cell.blocks >= (1000 if cell.rate > 1 else 240) for cell in PLANS["full"])
+    assert all({"control_python", "ours_callback", "client_go"} <= set(cell.arms) for cell in PLANS["full"])
+    assert set(PLANS["full"][0].arms) == {one.name for one in ARMS}, "everyone is seen a thousand times somewhere"
     assert {cell.shape.endpoints for cell in PLANS["full"]} == {10, 100, 1000, 5000}
     assert {cell.rate for cell in PLANS["full"]} >= {1, 4, 16}
 
