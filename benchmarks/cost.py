@@ -75,7 +75,7 @@ class Plan:
 
 PLANS: Mapping[str, Plan] = {
     "look": Plan(starts=1, idle=15.0, idle_sidecar=15.0, events=100),
-    "full": Plan(starts=5, idle=30.0, idle_sidecar=620.0, events=500, traced=200),
+    "full": Plan(starts=5, idle=30.0, idle_sidecar=330.0, events=500, traced=200),
 }
 
 

@@ -67,7 +67,7 @@ PLANS: Mapping[str, Plan] = {
     ),
     "full": Plan(
         endpoints=(Shape(10), Shape(100), Shape(1000, 10), Shape(5000, 50), Shape(20_000, 200)),
-        endpoint_changes=200,
+        endpoint_changes=150,
         services=(Spread(1), Spread(10), Spread(50), Spread(200), Spread(20, 20)),
         service_changes=200,
         crowds=(("none", 0), *((kind, count) for kind in ("long-poll", "sse") for count in (1, 100, 1000))),
