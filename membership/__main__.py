@@ -5,6 +5,7 @@ import sys
 from types import FrameType
 
 from membership.cli import run
+from membership.subcommand import Stopped
 
 
 def main() -> None:
@@ -13,7 +14,7 @@ def main() -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    raise Stopped(number)
 
 
 if __name__ == "__main__":

@@ -6,17 +6,36 @@ it costs 20 MiB and 0.4 s that a sidecar in a pod never needs.
 
 import os
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from membership.errors import SettingsError
+import msgspec
+
+from membership.errors import SettingsError, Unreachable
 from membership.kube import ApiServer, Credentials
 from membership.transport import Tls
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#without-using-a-proxy"""
+
+
+class _Context(msgspec.Struct):
+    namespace: str | None = None
+
+
+class _NamedContext(msgspec.Struct):
+    name: str = ""
+    context: _Context | None = None
+
+
+class _Kubeconfig(msgspec.Struct):
+    """What is asked of a kubeconfig where the API server is given: https://kubernetes.io/docs/reference/config-api/"""
+
+    current: str | None = msgspec.field(default=None, name="current-context")
+    contexts: list[_NamedContext] | None = None
 
 
 def connect(
@@ -37,8 +56,9 @@ def connect(
     """Find the API server. Connects to nothing yet.
 
     The first of these counts: `server`; `kubeconfig` or `context` where given; the cluster this process runs in; the
-    kubeconfig of $KUBECONFIG or ~/.kube/config. `environ` stands for os.environ. Raises SettingsError with every
-    problem found: no server anywhere, a file that does not exist, a URL that is none.
+    kubeconfig of $KUBECONFIG or ~/.kube/config. `namespace` is the default one: where it is not given that of the
+    service account, else that of the kubeconfig's context, else `default`. `environ` stands for os.environ. Raises
+    SettingsError with every problem found: no server anywhere, a file that does not exist, a URL that is none.
     """
     env = os.environ if environ is None else environ
     problems = _missing({"token file": token_file, "CA file": ca_file, "kubeconfig": kubeconfig})
@@ -73,7 +93,7 @@ def connect(
         server or in_cluster or "",
         Credentials(token, _path(token_file), username, password),
         Tls(_path(ca_file), insecure_skip_tls_verify),
-        namespace=namespace or _account_namespace(service_account) or "default",
+        namespace=namespace or _account_namespace(service_account) or _context_namespace(env) or "default",
         origin="given" if server else "in-cluster",
     )
 
@@ -92,9 +112,35 @@ def _account_namespace(service_account: Path) -> str | None:
         return None
 
 
+def _context_namespace(env: Mapping[str, str]) -> str | None:
+    """Of the kubeconfig's current context. Of several files the first that says something counts, as for kubectl."""
+    current, namespaces = None, dict[str, str | None]()
+    for path in _split_paths(_kubeconfig_files(env)):
+        try:
+            found = msgspec.yaml.decode(Path(path).read_bytes(), type=_Kubeconfig)
+        except FileNotFoundError:
+            continue
+        except (OSError, msgspec.MsgspecError) as error:
+            raise SettingsError(
+                [f"kubeconfig {path}, asked for the namespace: {error}; or give --namespace"]
+            ) from error
+        current = current or found.current
+        for one in found.contexts or ():
+            namespaces.setdefault(one.name, one.context.namespace if one.context else None)
+    return namespaces.get(current or "")
+
+
+def _kubeconfig_files(env: Mapping[str, str]) -> str:
+    return env.get("KUBECONFIG") or "~/.kube/config"
+
+
+def _split_paths(files: str) -> list[str]:
+    return [os.path.expanduser(part) for part in files.split(os.pathsep) if part]
+
+
 def _from_kubeconfig(kubeconfig: str | Path | None, context: str | None, env: Mapping[str, str]) -> ApiServer:
-    files = str(kubeconfig) if kubeconfig else env.get("KUBECONFIG") or "~/.kube/config"
-    paths = [os.path.expanduser(part) for part in files.split(os.pathsep) if part]
+    files = str(kubeconfig) if kubeconfig else _kubeconfig_files(env)
+    paths = _split_paths(files)
     if not any(os.path.exists(path) for path in paths):
         why = f"context {context!r} is asked for" if context else "--server is not set, this is no pod"
         raise SettingsError([f"no API server: {why}, and there is no kubeconfig {files}"])
@@ -105,18 +151,24 @@ def _from_kubeconfig(kubeconfig: str | Path | None, context: str | None, env: Ma
         raise SettingsError(
             [f"reading {files} needs the official client: pip install 'kubernetes-membership[kubeconfig]'"]
         ) from error
-    loaded: Any = client.Configuration()
     config: Any = loader
     merged = os.pathsep.join(paths)
+
+    def load() -> Any:
+        configuration: Any = client.Configuration()
+        config.load_kube_config(merged, context=context, client_configuration=configuration)
+        return configuration
+
     try:
-        config.load_kube_config(merged, context=context, client_configuration=loaded)
+        loaded = load()
         contexts, active = config.list_kube_config_contexts(merged)
     except Exception as error:  # the client raises its own, yaml's and OSErrors, and documents none
         raise SettingsError([f"kubeconfig {files}: {error}"]) from error
     chosen = next((c for c in contexts if c.get("name") == context), active) if context else active
+    login = _Login(loaded, load)
     return ApiServer(
         loaded.host,
-        Credentials(refresh=lambda: _authorization(loaded)),
+        Credentials(refresh=login.header, refused=login.note_refusal),
         Tls(
             _path(loaded.ssl_ca_cert),
             not loaded.verify_ssl,
@@ -130,8 +182,36 @@ def _from_kubeconfig(kubeconfig: str | Path | None, context: str | None, env: Ma
     )
 
 
+class _Login:
+    """Who a kubeconfig says we are, safe to use from several threads.
+
+    The client asks an exec plugin again once its token has expired, and nothing else by itself: what a token file or an
+    identity provider gives is what it was at the start. So all of it is loaded anew after the server has refused it.
+    """
+
+    def __init__(self, loaded: Any, load: Callable[[], Any]) -> None:
+        self._lock = threading.Lock()
+        self._loaded, self._load = loaded, load
+        self._refused = False
+
+    def header(self) -> str | None:
+        """The value of the Authorization header, None for none. Raises Unreachable with the client's reason."""
+        with self._lock:
+            try:
+                if self._refused:
+                    self._loaded = self._load()
+                    self._refused = False
+                return _authorization(self._loaded)
+            except Exception as error:  # the client raises its own, yaml's and OSErrors, and documents none
+                raise Unreachable(f"the kubeconfig gives no credentials: {error}") from error
+
+    def note_refusal(self) -> None:
+        """The server has answered 401."""
+        self._refused = True
+
+
 def _authorization(loaded: Any) -> str | None:
-    """The header's value; the client refreshes exec plugin and OIDC tokens in this call."""
+    """The header's value; the client refreshes the token of an exec plugin in this call."""
     bearer: str | None = loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
     if bearer:
         return bearer
@@ -140,7 +220,9 @@ def _authorization(loaded: Any) -> str | None:
 
 
 def _proxy(loaded: Any) -> tuple[str, int, dict[str, str]] | None:
-    if not loaded.proxy:
+    from kubernetes.client.rest import should_bypass_proxies
+
+    if not loaded.proxy or should_bypass_proxies(loaded.host, loaded.no_proxy or ""):
         return None
     url = urlsplit(loaded.proxy)
     if url.scheme not in ("http", "") or not url.hostname:

@@ -4,9 +4,10 @@ They follow the Services just as the sidecar does, only not for long.
 """
 
 import math
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -16,7 +17,15 @@ import msgspec
 from membership.completion import completion_command
 from membership.console import PROGRAM, Progress, is_terminal, painter, put, say, write_document
 from membership.doctor_command import doctor_command
-from membership.errors import Forbidden, MembershipTimeout, PublishError, SettingsError, Unauthorized, Unreachable
+from membership.errors import (
+    ApiError,
+    Forbidden,
+    MembershipTimeout,
+    PublishError,
+    SettingsError,
+    Unauthorized,
+    Unreachable,
+)
 from membership.files import FileWriter
 from membership.flags import Reader, with_settings
 from membership.gate import Gate, GateState
@@ -34,7 +43,7 @@ from membership.render.verdict import verdict_fields, verdict_text
 from membership.session import Membership
 from membership.settings import Settings, environment
 from membership.static import Name, find_own, list_names, parse_names
-from membership.subcommand import FORMAT, NAMES, OUT, REPORT_FORMAT, SELF_NAME, Exit, command, subcommand
+from membership.subcommand import FORMAT, NAMES, OUT, REPORT_FORMAT, SELF_NAME, Exit, Stopped, command, subcommand
 from membership.top import show_top
 from membership.verification import CONFIRM, Verification, VerifyRules
 from membership.verify import Verdict, confirmed
@@ -88,7 +97,7 @@ def watch(reader: Reader, settings: Settings) -> int:
         before = _first_list(membership, reader)
         _say_unknown(before)
         put(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
-        for snapshot in membership.changes():
+        for snapshot in _until_interrupted(membership.changes()):
             if snapshot.generation == before.generation:
                 continue
             put(_describe_change(before, snapshot).encode())
@@ -284,8 +293,12 @@ def run(arguments: list[str] | None = None) -> int:
     except PublishError as error:
         say(str(error))
         return Exit.SETTINGS
-    except (click.Abort, KeyboardInterrupt):
-        return Exit.DONE
+    except ApiError as error:  # it answers, and not as an API server does
+        say(str(error))
+        return Exit.TIMED_OUT
+    except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other
+        stopped = error.__cause__ or error
+        return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
     except BrokenPipeError:
         sys.stdout = None  # nobody reads it any more: do not flush it at exit
         return Exit.DONE
@@ -299,6 +312,14 @@ def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[S
     snapshot = list_names(names, setup.port if isinstance(setup.port, int) else None)
     port = setup.port if found is None or found.port is None else found.port
     return snapshot, replace(setup, self_ip=None if found is None else found.host, port=port)
+
+
+def _until_interrupted(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
+    """These; a signal is their end and no failure, for nothing else ends them."""
+    try:
+        yield from snapshots
+    except KeyboardInterrupt:
+        return
 
 
 def _membership(settings: Settings) -> Membership:

@@ -34,7 +34,6 @@ class FileWriter:
         """Make the file hold `content`; unchanged bytes are not rewritten. Raises PublishError, the file untouched."""
         try:
             if self._holds(content):
-                os.chmod(self._target, FILE_MODE)
                 return
             try:
                 self._replace(content)
@@ -54,6 +53,7 @@ class FileWriter:
             pass  # it costs a few bytes; a folder we cannot write to is told by the next write
 
     def _holds(self, content: bytes) -> bool:
+        """Whether it is there, as it should be."""
         try:
             found = os.lstat(self._target)
         except FileNotFoundError:
@@ -63,7 +63,14 @@ class FileWriter:
         if not stat.S_ISREG(found.st_mode):
             kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
             raise PublishError(f"cannot write {self._target}: it is {kind}; name a file")
-        return found.st_size == len(content) and self._target.read_bytes() == content
+        try:
+            if found.st_size != len(content) or self._target.read_bytes() != content:
+                return False
+            if stat.S_IMODE(found.st_mode) != FILE_MODE:
+                os.chmod(self._target, FILE_MODE)
+            return True
+        except PermissionError:
+            return False  # another uid's: it can be replaced all the same
 
     def _replace(self, content: bytes) -> None:
         """By the system's calls alone: tempfile and io are made for more cases, and the processor forgets them between

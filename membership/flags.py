@@ -69,6 +69,10 @@ class Reader:
         """Whether it was given on the command line."""
         return self._given.get(flag.replace("-", "_")) is not None
 
+    def is_ours(self, flag: str) -> bool:
+        """Whether it was given as a flag or by its MEMBERSHIP_ variable, which come before all WSO2 names."""
+        return self.is_flag(flag) or bool(self._environ.get(self._table[flag].variables[0]))
+
     def is_given(self, flag: str) -> bool:
         """Whether it was given at all: on the command line or by a variable."""
         return self.is_flag(flag) or any(self._environ.get(name) for name in self._table[flag].variables)

@@ -15,7 +15,7 @@ from membership.pace import Leave, Pace
 from membership.policy import SHORT_STREAM, Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.transport import Interrupt
-from membership.wire import Listing, Seen
+from membership.wire import Event, Listing, Seen
 
 log = logging.getLogger("membership")
 
@@ -211,10 +211,13 @@ class Follower:
         shared = self._shared
         while True:
             proved_at = self._reflector.proved_at or 0.0
+            events: list[Event] = []
+            failure: ApiError | None = None
             try:
                 frames = stream.read(proved_at + silence)
                 read_at = shared.clock()
-                events = [stream.decode(frame) for frame in frames or ()]
+                for frame in frames or ():
+                    events.append(stream.decode(frame))
             except Silent:
                 self._end(Cause.QUIET)
                 return
@@ -224,13 +227,15 @@ class Follower:
                 self._end(Cause.CUT if self._stream is stream else Cause.RESTORED)
                 return
             except ApiError as error:
-                self._fail(error)
-                return
+                failure, read_at = error, shared.clock()  # what came before it counts, else it would come for ever
             with shared.lock:
                 if self._stream is not stream:
                     break  # a verification replaced what this stream would go on from
                 touched = frozenset[str]().union(*(self._reflector.received(event, read_at) for event in events))
                 self._update(touched, read_at, listed=self._reflector.whole_truth)
+            if failure is not None:
+                self._fail(failure)
+                return
             if frames is None:
                 self._end(Cause.ENDED)
                 return

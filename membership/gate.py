@@ -66,12 +66,12 @@ class Gate:
             return
         if not snapshot.synced:
             return
-        established = next((m for m in _serving(snapshot) if self._rules.self_ip not in m.addresses), None)
+        established = self._find_established(snapshot)
         if established is not None:
             reason = f"{established.address} is serving already: there is a cluster to join"
             self._opened = GateState(True, reason, generation=snapshot.generation)
             return
-        addresses = frozenset(address for member in snapshot.members for address in member.addresses)
+        addresses = frozenset(address for member in _named(snapshot) for address in member.addresses)
         self._complaint = self._complain(addresses, snapshot)
         if self._complaint:
             self._complete_since = None
@@ -130,14 +130,36 @@ class Gate:
     def _complain(self, addresses: frozenset[str], snapshot: Snapshot) -> str:
         own = self._rules.self_ip
         if own is not None and own not in addresses:
+            if any(own in member.addresses and member.port is None for member in snapshot.members):
+                return f"no slice of the own address {own} has the named port, so that no file names it"
             return f"the own address {own} is not in the slices yet"
-        members = {member.address for member in snapshot.members}
+        members = {member.address for member in _named(snapshot)}
         if len(members) < self._rules.expect:
             here = ", ".join(sorted(members)) or "none"
-            return f"{len(members)} of {self._rules.expect} expected addresses are in the slices ({here})"
+            without = sorted({member.address for member in snapshot.members if member.port is None} - members)
+            more = f"; without the named port, and so in no file: {', '.join(without)}" if without else ""
+            return f"{len(members)} of {self._rules.expect} expected addresses are in the slices ({here}){more}"
         return ""
+
+    def _find_established(self, snapshot: Snapshot) -> Member | None:
+        """Another member that serves already.
+
+        v1 Endpoints call every pod ready where the Service publishes not-ready addresses. There it counts only beside
+        an own entry that is not ready: this server has not started, so that a ready one proves that all look ready.
+        """
+        own = self._rules.self_ip
+        if snapshot.source in ("endpoints", "endpoints-polling"):
+            ourselves = [member for member in snapshot.members if own in member.addresses]
+            if not ourselves or any(member.serving for member in ourselves):
+                return None
+        return next((member for member in _serving(snapshot) if own not in member.addresses), None)
+
+
+def _named(snapshot: Snapshot) -> list[Member]:
+    """Those that files can name and that stay: who is held back for others must find them in its file."""
+    return [member for member in snapshot.members if member.port is not None and not member.terminating]
 
 
 def _serving(snapshot: Snapshot) -> list[Member]:
-    """Those that serve, and will go on to."""
-    return [member for member in snapshot.members if member.serving and not member.terminating]
+    """Those of them that serve."""
+    return [member for member in _named(snapshot) if member.serving]

@@ -11,6 +11,8 @@ import logging
 import os
 import sys
 
+from membership.verify import endpoint_of
+
 LIMIT = 15.0
 """Seconds until it ends by itself, should nobody be left who could kill it."""
 
@@ -50,8 +52,8 @@ def ask(address: str, cluster: str) -> dict[str, object]:
 
 
 def _name(address: object) -> str:
-    host, port = getattr(address, "host"), getattr(address, "port")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """As members are named elsewhere: Java writes an IPv6 address with all of its zeros."""
+    return endpoint_of(str(getattr(address, "host")), int(getattr(address, "port")))
 
 
 if __name__ == "__main__":

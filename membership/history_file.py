@@ -19,7 +19,7 @@ def read_history(path: Path) -> list[Change]:
     for line in path.read_bytes().splitlines():
         try:
             changes.append(read_change(line))
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
     return changes
 
@@ -29,6 +29,8 @@ class HistoryFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._writer = FileWriter(path, None)
+        self._writer.remove_leftovers()
         self._lines: int | None = None
 
     def add(self, changes: Sequence[Change], kept: Sequence[Change]) -> None:
@@ -38,7 +40,7 @@ class HistoryFile:
         """
         try:
             if self._lines is None or self._lines >= TRIM:
-                FileWriter(self._path, None).write(b"".join(map(write_change, kept)))
+                self._writer.write(b"".join(map(write_change, kept)))
                 self._lines = len(kept)
             else:
                 with open(self._path, "ab") as file:

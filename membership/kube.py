@@ -34,12 +34,14 @@ from membership.wire import (
     decode_event,
     decode_list,
     decode_status,
+    is_named,
+    is_page,
 )
 
 ANSWER_TIMEOUT = 30.0
 """Seconds for a whole answer; the API server gives up on its own after 60 s."""
 JSON = "application/json"
-NOT_ACCEPTABLE = 406
+UNAUTHORIZED, NOT_ACCEPTABLE = 401, 406
 DISTRUST = 600.0
 """Seconds without protobuf after an answer in it that could not be read: a server of another mind, or a bug of ours."""
 WATCH_GRACE = 10.0
@@ -50,7 +52,8 @@ WATCH_GRACE = 10.0
 class Credentials:
     """What goes into the Authorization header: the first that is set counts.
 
-    `token_file` is read for each request; `refresh` gives the header's value for each (kubeconfig: exec plugins, OIDC).
+    `token_file` is read for each request; `refresh` gives the header's value for each (kubeconfig: exec plugins, OIDC),
+    and `refused` is called where the server has answered it with 401.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -58,6 +61,7 @@ class Credentials:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     refresh: Callable[[], str | None] | None = None
+    refused: Callable[[], None] | None = None
 
     def header(self) -> str | None:
         if self.token:
@@ -98,9 +102,9 @@ class Trust:
     def given(self) -> bool:
         return time.monotonic() >= self._until
 
-    def note(self, error: ApiError, codec: Codec) -> None:
-        """What came of reading an answer."""
-        if isinstance(error, BadAnswer) and isinstance(codec, Protobuf):
+    def note(self, error: ApiError, codec: Codec, *, named: bool = True) -> None:
+        """What came of reading an answer; `named`: its Content-Type said that it is of this codec."""
+        if isinstance(error, BadAnswer) and (isinstance(codec, Protobuf) or not named):
             self.withdraw()
 
     def withdraw(self) -> None:
@@ -157,7 +161,7 @@ class ApiServer:
             deadline = time.monotonic() + ANSWER_TIMEOUT
             request = _Request("GET", path, query, accept=self._accept(LISTS))
             content_type, body = self._whole(request, deadline, interrupt)
-            codec = codec_of(content_type, seen)
+            codec = codec_of(content_type, seen, body)
             try:
                 return decode_list(codec, body, resource)
             except ApiError as error:
@@ -188,11 +192,15 @@ class ApiServer:
             deadline = time.monotonic() + answer_timeout
             request = _Request("GET", _path(resource, namespace), query, accept=self._accept(WATCHES))
             exchange = self._send(request, deadline, interrupt)
+            content_type = exchange.response.getheader("Content-Type")
+            if is_page(content_type):
+                exchange.close()
+                raise BadAnswer(f"the watch is answered with a page, {content_type}: is this the API server?")
         expiry = time.monotonic() + timeout_seconds + WATCH_GRACE
-        codec = codec_of(exchange.response.getheader("Content-Type"), seen)
+        codec = codec_of(content_type, seen)
 
         def note(error: ApiError) -> None:
-            self.trust.note(error, codec)
+            self.trust.note(error, codec, named=is_named(content_type))
             self._name(error, asked)
 
         return Stream(exchange, resource, codec, expiry, note)
@@ -296,6 +304,8 @@ class ApiServer:
             exchange.request(request.method, target, self._headers(request), request.body, deadline)
             status = exchange.response.status
             code = str(status)
+            if status == UNAUTHORIZED and self.credentials.refused:
+                self.credentials.refused()
             if status == NOT_ACCEPTABLE and request.accept != JSON:  # though JSON is asked for as well
                 self.trust.withdraw()
             if not 200 <= status < 300:

@@ -114,7 +114,7 @@ class Peer:
     def _decode(self, body: bytes, etag: str) -> PeerList:
         try:
             found = msgspec.json.decode(body, type=_List)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadAnswer(f"what answers there is no sidecar: {body[:60]!r}: {error}") from error
         if not found.synced:
             raise ServerFault("that sidecar has not reached the API server, and shows the list of an earlier run")
@@ -122,12 +122,15 @@ class Peer:
         if missing := wanted.difference(found.services):
             raise NotFound(f"that sidecar does not follow {', '.join(sorted(missing))}")
         adopted = (adopt(member, self._rules) for member in found.members if _full(member) in wanted)
-        members = [member for member in adopted if member is not None]
+        try:
+            members = sorted(filter(None, adopted), key=lambda member: (member.service, rank(member)))
+        except ValueError as error:
+            raise BadAnswer(f"what answers there is no sidecar: {error}") from error
         return PeerList(
             generation=found.generation,
             epoch=found.epoch,
             etag=etag,
-            members=tuple(sorted(members, key=lambda member: (member.service, rank(member)))),
+            members=tuple(members),
             unknown_services=tuple(name for name in found.unknown_services if name in wanted),
             resource_version=found.resource_versions.get(self._namespace, ""),
         )

@@ -23,7 +23,8 @@ SLOW = (30.0, 60.0)
 FRESH_START, DOUBT = 30.0, 2.5
 """A 403 within the first so many seconds after a fault of the server is not believed for the second number of seconds:
 a kube-apiserver that has just started answers 403 for about a second, until it has read its Roles (measured in
-tests/real/test_outages.py)."""
+tests/real/test_outages.py). Nor is a 403 or 404 to a list that was answered before, whenever it comes: a balancer
+without a server behind it says 404 as well, and believed it would cost half a minute without a list."""
 DOUBT_DELAY = (0.1, 0.5)
 """Seconds between tries meanwhile."""
 RETRY_AFTER_LIMIT = 60.0
@@ -36,8 +37,10 @@ SILENCE = (2 / 3, 5 / 6)
 RELIST_JITTER = (0.5, 1.5)
 WATCH_ANSWER = 15.0
 """Seconds within which a server accepts a watch, which costs it nothing; one held back by a proxy never comes."""
-FAULTS_BEFORE_LIST = 3
-"""Watches that fail in a row although the server answers (a proxy that cannot stream): a list keeps the truth."""
+FAULTS_BEFORE_LIST, SHORT_BEFORE_LIST = 3, 5
+"""Watches in a row that fail although the server answers (a proxy that cannot stream), or that are accepted and over at
+once, as those of a server that stops are, too. A list then keeps the truth, and proves it, which a watch that brings
+nothing does not. Where nothing comes after that list either, it is polled, and a watch tried again after `SLOW`."""
 
 
 class Step(Enum):
@@ -103,6 +106,7 @@ RULES: dict[tuple[Step, Cause], Rule] = {
     (Step.WATCH, Cause.TOO_LARGE): Rule(Step.LIST, Delay.EAGER, keep_version=False),
     (Step.WATCH, Cause.REJECTED): Rule(Step.LIST, Delay.BACKOFF, keep_version=False),
     (Step.WATCH, Cause.BAD_ANSWER): Rule(Step.LIST, Delay.BACKOFF),
+    (Step.LIST, Cause.SHORT): Rule(Step.LIST, Delay.BACKOFF),
     (Step.LIST, Cause.CUT): Rule(Step.LIST, Delay.BACKOFF),
     (Step.LIST, Cause.UNREACHABLE): Rule(Step.LIST, Delay.BACKOFF),
     (Step.LIST, Cause.SILENT): Rule(Step.LIST, Delay.BACKOFF),

@@ -34,6 +34,7 @@ from membership.policy import (
     RELIST_JITTER,
     RETRY_AFTER_LIMIT,
     RULES,
+    SHORT_BEFORE_LIST,
     SHORT_STREAM,
     SILENCE,
     SLOW,
@@ -97,7 +98,8 @@ class Reflector:
         self._not_before = now
         self._consistent = True  # the next list asks for the most recent version
         self._failures = 0
-        self._faults = 0
+        self._faults = 0  # watches in a row that brought nothing
+        self._lists_for_faults = 0  # in a row as well
         self._eager: dict[Cause, float] = {}
         self._healthy_since: float | None = None
         self._faulty_at = -math.inf
@@ -157,6 +159,7 @@ class Reflector:
 
         The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
         """
+        another = self._holds not in (None, asked.resource)  # what is held is of the other resource: it all goes
         if newer(asked.held, listing.resource_version):
             overtaken = self.resource_version != asked.held or self._verified_at > sent_at
             if asked.resource_version or overtaken:
@@ -167,6 +170,7 @@ class Reflector:
             self.restored += 1
         self._holds = asked.resource
         self._listed_at = now
+        self._doubted_since = None
         if asked.resource is Resource.ENDPOINTSLICES:
             self._slices_again_at = None
             self.refusals.pop("slices", None)
@@ -179,7 +183,8 @@ class Reflector:
             self._poll(now)
         else:
             self._step, self._not_before = Step.WATCH, now
-        if self.resource_version != asked.held and newer(self.resource_version, listing.resource_version):
+        behind = self.resource_version != asked.held and newer(self.resource_version, listing.resource_version)
+        if behind and not another:
             return frozenset()  # a verification was faster, and holds a newer list
         self.resource_version = listing.resource_version
         return self._store.replace(listing.items)
@@ -191,7 +196,6 @@ class Reflector:
         """
         self._opened_at, self._events_in_stream = now, 0
         self._watch_again_at = None
-        self._faults = 0
         self.refusals.pop("watch", None)
         self.problem = None
         self._prove(now)
@@ -205,6 +209,7 @@ class Reflector:
         """An event came. Returns the Services whose slices changed."""
         self._prove(now)
         self._events_in_stream += 1
+        self._faults = self._lists_for_faults = 0
         if self._overtaken_by is not None:
             if newer(event.resource_version, self._overtaken_by) is False:
                 return frozenset()  # a list that came beside the stream has it already
@@ -217,33 +222,37 @@ class Reflector:
 
     def ended(self, cause: Cause, now: float) -> None:
         """The stream is over without an error: `ENDED` by the server, `QUIET` or `RESTORED` by ourselves, or `CUT`."""
-        opened_at = now if self._opened_at is None else self._opened_at
-        if cause is Cause.ENDED and not self._events_in_stream and now - opened_at < SHORT_STREAM:
+        useless = self._brought_nothing(now)
+        if cause is Cause.ENDED and useless:
             cause = Cause.SHORT
         self._note_fault(cause, now)
         self.watch_restarts[cause] += 1
         self._opened_at = None
+        if useless and cause in (Cause.SHORT, Cause.CUT):
+            why = errors.Unreachable("each watch is accepted and ends at once without an event")
+            self._follow(self._count_useless(cause, why, now), cause, now)
+            return
         self._follow(Step.WATCH, cause, now)
 
     def failed(self, error: errors.ApiError, now: float) -> None:
         """The action of `next`, or the stream it opened, failed."""
         cause = CAUSES[type(error)]
         before, self.problem = self.problem, error
+        useless = (
+            cause in (Cause.SERVER_FAULT, Cause.SILENT) and self._step is Step.WATCH and self._brought_nothing(now)
+        )
         if self._step is Step.WATCH:
             self.watch_restarts[cause] += 1
             self._opened_at = None
         self._note_fault(cause, now)
-        if cause is Cause.FORBIDDEN and self._doubts(now):
+        if cause in (Cause.FORBIDDEN, Cause.NOT_FOUND) and self._doubts(cause, now):
             self._not_before = now + self._random.uniform(*DOUBT_DELAY)
             return
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
             self._refused(error, cause, now, before)
             return
-        in_row = cause in (Cause.SERVER_FAULT, Cause.SILENT) and self._step is Step.WATCH
-        self._faults = self._faults + 1 if in_row else 0
-        if self._faults >= FAULTS_BEFORE_LIST:
-            self._faults = 0
-            self._step, self._cause = Step.LIST, cause
+        if useless:
+            self._step = self._count_useless(cause, error, now)
         self._follow(self._step, cause, now, error.retry_after)
         if cause is Cause.UNAUTHORIZED and self._not_before <= now:
             self.problem = before  # the token may have been replaced: the retry tells
@@ -287,9 +296,36 @@ class Reflector:
         if cause in FAULTS:
             self._faulty_at, self._doubted_since = now, None
 
-    def _doubts(self, now: float) -> bool:
-        """Whether a 403 may be that of a server which has only just started."""
-        if now - self._faulty_at >= FRESH_START:
+    def _brought_nothing(self, now: float) -> bool:
+        """Whether the watch that is over was not accepted, or ended within a second without an event.
+
+        A stream that lasted is a good one: what came before it counts no more.
+        """
+        if self._opened_at is None or not self._events_in_stream and now - self._opened_at < SHORT_STREAM:
+            return True
+        self._faults = self._lists_for_faults = 0
+        return False
+
+    def _count_useless(self, cause: Cause, why: errors.ApiError, now: float) -> Step:
+        """One more watch that brought nothing: what to ask for next. A list after some, and then polls."""
+        self._faults += 1
+        # One that is held back has cost `WATCH_ANSWER`: a list must not grow old by three of them each time.
+        again = self._watch_again_at is not None or cause is Cause.SILENT and self._lists_for_faults
+        many = SHORT_BEFORE_LIST if cause in (Cause.SHORT, Cause.CUT) else FAULTS_BEFORE_LIST
+        if self._faults < (1 if again else many):
+            return Step.WATCH
+        self._faults = 0
+        self._lists_for_faults += 1
+        if self._lists_for_faults > 1:
+            self.refusals["watch"] = why
+            self._watch_again_at = now + self._random.uniform(*SLOW)
+        return Step.LIST
+
+    def _doubts(self, cause: Cause, now: float) -> bool:
+        """Whether a refusal may be that of a server which has only just started, or of something in front of it."""
+        listed_before = self._step is Step.LIST and self._holds is self.resource
+        fresh = cause is Cause.FORBIDDEN and now - self._faulty_at < FRESH_START
+        if not listed_before and not fresh:
             return False
         if self._doubted_since is None:
             self._doubted_since = now

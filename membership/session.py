@@ -61,6 +61,8 @@ class Fallback:
     members: tuple[Member, ...]
     unknown_services: tuple[str, ...]
     age_seconds: float
+    found: tuple[str, ...] = ()
+    """The Services of namespaces of which every one is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +285,9 @@ class Membership:
         return Publication(self._snapshot(), self._read_at, self._list.definitions)
 
     def _compose(self, read_at: float) -> None:
-        """Under the lock, after every step of a follower: is there a new list?"""
+        """Under the lock, after every step of a follower: is there a new list? None once we are being closed."""
+        if self._stopped.is_set():
+            return
         if not self._synced:
             self._synced = all(follower.listed_once for follower in self._followers)
         if self._synced:
@@ -297,7 +301,8 @@ class Membership:
                 read_at,
             )
         elif self._fallback is not None and (read_at >= self._started_at + FALLBACK_AFTER or self._problem()):
-            self._publish(_List(self._fallback.members, self._fallback.unknown_services), read_at)
+            kept = self._fallback
+            self._publish(_List(kept.members, kept.unknown_services, found=kept.found), read_at)
         self._lock.notify_all()
         if self._next_due() < self._sleeps_until:
             self._due.notify()

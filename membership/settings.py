@@ -304,17 +304,17 @@ def _find_server(
     reader: Reader, environ: Environ, namespace: str | None, *, skip_verify: bool, offline: bool
 ) -> ApiServer:
     """The API server and who we are to it; what is wrong is noted."""
-    before = len(reader.problems)
-    url = reader.parse("server", parse_url, None)
     token_file = reader.parse("token-file", parse_file, None)
     ca_file = reader.parse("ca-file", parse_file, None)
+    before = len(reader.problems)
+    url = reader.parse("server", parse_url, None)
     kubeconfig = reader.parse("kubeconfig", parse_file, None)
-    if len(reader.problems) > before or offline:  # what it would find wrong follows from what is noted
+    if len(reader.problems) > before or offline:  # that there is none follows from what is noted
         return ApiServer("")
     try:
         return connect(
             url,
-            token=None if reader.is_flag("token-file") else (environ.get(TOKEN) or "").strip() or None,
+            token=None if reader.is_ours("token-file") else (environ.get(TOKEN) or "").strip() or None,
             token_file=token_file,
             username=environ.get(USERNAME) or None,
             password=environ.get(PASSWORD) or None,

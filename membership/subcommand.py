@@ -47,6 +47,14 @@ REPORT_FORMAT = Setting(
 )
 
 
+class Stopped(KeyboardInterrupt):
+    """By a signal. What was asked for is not done, so that the exit code is the shell's 128 + `number`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class Exit(IntEnum):
     DONE = 0
     BUG = 1

@@ -36,6 +36,8 @@ def show_top(membership: Membership, first: Snapshot, paint: Paint) -> None:
             sys.stdout.write(HOME + fit(text, columns, lines) + TO_END)
             sys.stdout.flush()
             membership.wait_newer(before.generation, INTERVAL)
+    except KeyboardInterrupt:
+        pass  # nothing else ends it
     finally:
         sys.stdout.write(LEAVE)
         sys.stdout.flush()

@@ -222,9 +222,10 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         deadline = self.deadline
         host, port = (self._to.proxy[0], self._to.proxy[1]) if self._to.proxy else (self._to.host, self._to.port)
+        if self._to.proxy:
+            self.set_tunnel(self._to.host, self._to.port, self._to.proxy[2])  # http.client refuses it once connected
         self.sock = self._dial(host, port, deadline)
         if self._to.proxy:
-            self.set_tunnel(self._to.host, self._to.port, self._to.proxy[2])
             self._tunnel()  # type: ignore[attr-defined]
         if self._to.tls:
             name = self._to.tls.server_name or self._to.host

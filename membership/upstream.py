@@ -101,7 +101,8 @@ class UpstreamFollower:
                 shared.stopped.wait(delay)
         finally:
             with shared.lock:
-                self._end_own()
+                if self._own:
+                    self._own.end()  # and kept: the last list stays readable
 
     # What the session reads, always under the lock.
 

@@ -11,6 +11,12 @@ from membership.verify import Absences, Scope, Verdict, choose_targets, compare
 CONFIRM = 1.0
 """Seconds until a difference is looked at a second time; only then it is told (`verify.confirmed`)."""
 
+NO_TERMINATING = ("endpoints", "endpoints-polling", "upstream")
+"""Sources that drop a pod when its deletion begins, and do not tell that it is terminating."""
+GRACE = 60.0
+"""Seconds for which who vanished from one of these is taken for terminating: a pod's grace period is 30 s, and 40 with
+the preStop of WSO2's charts."""
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyRules:
@@ -48,7 +54,10 @@ class Verification:
         self.pause = CLIENT_INTERVAL if any(view.way == "client" for view in views) else 0.0
         leaving, snapshot, now = self.observe(membership), membership.current(), self._clock()
         self._absences.observe_views(views, now - snapshot.age_seconds, now)
-        return compare(snapshot, views, self._absences.gone_since, now, leaving=leaving)
+        gone_since = self._absences.gone_since
+        if snapshot.source in NO_TERMINATING:
+            leaving |= {host for host, since in gone_since.items() if now - since < GRACE}
+        return compare(snapshot, views, gone_since, now, leaving=leaving)
 
     def close(self) -> None:
         """End a running round; from any thread."""

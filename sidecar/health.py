@@ -96,7 +96,7 @@ def check_started(gate: GateState, files: Sequence[PublisherStatus]) -> Report:
 
     The gate may open with the very list that it shows a member to join in, before a file of it is written; a server
     that is started then takes what its image has, and is a cluster of its own. An output that fails holds it back for
-    no longer than the gate's own time.
+    no longer than the gate's own time; with `--on-timeout fail` for good, as a gate that never opens does.
     """
     text = gate.reason if gate.open or gate.timed_out else f"{gate.reason}; {gate.seconds_left:.0f} s left"
     checks = [Check("formation gate", gate.open, text)]

@@ -1,5 +1,6 @@
 """Prometheus metrics, collected from what is the case when they are asked for; only durations are kept."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -51,11 +52,11 @@ class Metrics:
         """What prometheus_client asks a collector for."""
         snapshot, statuses, outputs = self._membership.current(), self._membership.status(), self._outputs()
         members = GaugeMetricFamily("membership_members", "Members by state.", labels=["namespace", "service", "state"])
+        counts = Counter((member.namespace, member.service, _state(member)) for member in snapshot.members)
         for name in snapshot.services:
             namespace, service = name.split("/")
-            states = [_state(m) for m in snapshot.members if (m.namespace, m.service) == (namespace, service)]
             for state in STATES:
-                members.add_metric([namespace, service, state], states.count(state))
+                members.add_metric([namespace, service, state], counts[namespace, service, state])
         yield members
         yield _gauge("membership_generation", "Lists so far: +1 for each that differs.", snapshot.generation)
         yield _gauge("membership_synced", "1 when every Service was listed.", snapshot.synced)

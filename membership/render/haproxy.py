@@ -67,6 +67,11 @@ class _Balanced:
         return "https" not in named and (bool(self.host) or self.sticky)
 
     @property
+    def told_by(self) -> str:
+        """What tells its requests from those of others on one port: a host name, or a path."""
+        return self.host.lower() or f"/{self.service.name}"
+
+    @property
     def kind(self) -> tuple[bool, bool]:
         """What all Services of one port must have in common."""
         return self.http, self.ends_tls
@@ -83,11 +88,16 @@ def render_haproxy(snapshot: Snapshot, setup: Setup) -> bytes | None:
     if setup.definitions is None:
         raise RenderError("what the Services say of themselves is not known (yet)")
     by_port: dict[int, list[_Balanced]] = {}
+    told_apart: dict[tuple[int, str], str] = {}
     notes: list[str] = []
     for one in _balanced(setup.definitions, ready, notes):
         sharing = by_port.setdefault(one.port.port, [])
         if sharing and (one.kind != sharing[0].kind or not one.http):
             notes.append(f"{one.name} is left out: the port is that of {sharing[0].name}, and cannot be shared")
+        elif one.http and (first := told_apart.setdefault((one.port.port, one.told_by), one.name)) != one.name:
+            notes.append(
+                f"{one.name} is left out: {first} has {one.told_by} on this port, and only lb.host tells apart"
+            )
         else:
             sharing.append(one)
     if not by_port:

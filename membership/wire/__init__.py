@@ -60,15 +60,31 @@ __all__ = [
     "decode_event",
     "decode_list",
     "decode_status",
+    "is_named",
+    "is_page",
     "newer",
     "number",
 ]
 
 
-def codec_of(content_type: str | None, seen: Seen) -> Codec:
-    """The codec of an answer with this Content-Type: JSON unless it says protobuf."""
-    media_type = (content_type or "").partition(";")[0].strip().lower()
-    return Protobuf(seen) if media_type == MEDIA_TYPE else Json()
+def codec_of(content_type: str | None, seen: Seen, body: bytes = b"") -> Codec:
+    """The codec of an answer with this Content-Type: JSON unless that, or how a whole `body` begins, says protobuf."""
+    is_protobuf = _media_type(content_type) == MEDIA_TYPE or body.startswith(MAGIC)
+    return Protobuf(seen) if is_protobuf else Json()
+
+
+def is_named(content_type: str | None) -> bool:
+    """Whether it is one of the two; a proxy may have taken it away, or put another in its place."""
+    return _media_type(content_type) in (MEDIA_TYPE, "application/json")
+
+
+def is_page(content_type: str | None) -> bool:
+    """Whether it is something for people, which no API server sends: a proxy's."""
+    return _media_type(content_type) == "text/html"
+
+
+def _media_type(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def decode_status(body: bytes, code: int) -> ApiError:

@@ -17,6 +17,9 @@ from membership.wire.objects import (
 ANNOTATIONS = "serviceloadbalancer/"
 """What the annotations of a Service that are kept begin with: those of Kubernetes' old Service LoadBalancer."""
 
+RETRY_AFTER_MOST = 86_400
+"""Seconds, more than anyone waits: a number in JSON may have any length, and not all of them are floats."""
+
 
 class EndpointAddress(Struct, frozen=True):
     ip: str = ""
@@ -101,7 +104,8 @@ def error_of(status: Status, code: int, body: bytes) -> ApiError:
         return by_status(code)(f"HTTP {code}, and no Status: {shown!r}" if shown else f"HTTP {code}")
     code = status.code or code
     details = status.details or Details()
-    retry_after = None if details.retry_after_seconds is None else float(details.retry_after_seconds)
+    seconds = details.retry_after_seconds
+    retry_after = None if seconds is None else float(max(0, min(seconds, RETRY_AFTER_MOST)))
     too_large = any(cause.reason == "ResourceVersionTooLarge" for cause in details.causes or ())
     # Servers before 1.19 give no cause; client-go matches the text for them as well.
     if code == 504 and (too_large or "Too large resource version" in status.message):

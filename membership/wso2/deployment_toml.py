@@ -139,7 +139,11 @@ def _replace_items(text: str, array: Value, old: Sequence[Any], new: Sequence[st
             separator = "," + (space if len(items) > 1 or "\n" in space else " ")
             splices.append(Splice(last.end, last.end, "".join(separator + value for value in added)))
     for item in items[kept:]:
-        splices.append(Splice(_before_space(text, item.start), item.end, ""))
+        # The line break before it may end a comment; it goes only where another one follows before the bracket.
+        begin = _before_space(text, item.start)
+        if "\n" not in text[item.end : array.end]:
+            begin = item.start - len(text[begin : item.start].rpartition("\n")[2])
+        splices.append(Splice(begin, item.end, ""))
     if len(old) > len(new):
         # Each item takes the comma behind it along; the last one may have none, and then takes the one before.
         trailing = len(commas) == len(items)

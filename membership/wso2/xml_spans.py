@@ -33,7 +33,7 @@ class Element:
     """Its own text, without that of its children."""
     children: list["Element"] = field(default_factory=list)
     comments: list[tuple[int, int]] = field(default_factory=list)
-    """Where the comments directly in it are."""
+    """Where the comments and processing instructions directly in it are."""
 
     @property
     def is_empty_tag(self) -> bool:
@@ -84,13 +84,18 @@ def parse_xml(source: Source, expected: str) -> Element:
             start = parser.CurrentByteIndex
             parents[-1].comments.append((start, content.index(b"-->", start) + 3))
 
+    def instruction(target: str, data: str) -> None:
+        if parents:
+            start = parser.CurrentByteIndex
+            parents[-1].comments.append((start, content.index(b"?>", start) + 2))
+
     def doctype(name: str, system: str | None, public: str | None, has_internal_subset: bool) -> None:
         if has_internal_subset:
             raise refuse("its DOCTYPE has declarations (entities, default attributes), which are refused")
 
     parser.StartElementHandler, parser.EndElementHandler = begin, end
     parser.CharacterDataHandler, parser.CommentHandler = text, comment
-    parser.StartDoctypeDeclHandler = doctype
+    parser.StartDoctypeDeclHandler, parser.ProcessingInstructionHandler = doctype, instruction
     try:
         if content.startswith((b"\xff\xfe", b"\xfe\xff")):
             raise RenderError(f"it is UTF-16; {expected} in UTF-8", source.name, 1)

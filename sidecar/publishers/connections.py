@@ -25,6 +25,8 @@ log = logging.getLogger("sidecar.http")
 
 MOST = 2048
 """Connections at once: some 25 KiB each."""
+KEPT, FEW = 32, 8
+"""The last so many of them are for addresses with at most so many."""
 RESERVE = 64
 """File descriptors that no client gets: the API server, files, threads, verification."""
 HEAD_TIMEOUT = 10.0
@@ -127,7 +129,7 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self.refusals.limit:
+        if self._is_too_many():
             self.refusals.refuse(f"{self.refusals.limit} are open, that is all there may be")
             transport.write(_REFUSAL)
             transport.close()
@@ -140,12 +142,27 @@ class Connection(H11Protocol):
         super().data_received(data)
         self._limit_head()
 
+    def send_400_response(self, msg: str) -> None:
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:  # the rest of a request that has its answer already is broken
+            self.transport.abort()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._note()
         super().connection_lost(exc)
         self._stop_timer()
         if self.on_left is not None:
             self.on_left()
+
+    def _is_too_many(self) -> bool:
+        """The last places are for who has few: one client that takes all must not keep the kubelet's probes out."""
+        count, limit = len(self.connections), self.refusals.limit
+        if count <= limit - KEPT or count > limit:
+            return count > limit
+        host = (self.client or ("",))[0]
+        own = sum(1 for other in self.connections if (getattr(other, "client", None) or ("",))[0] == host)
+        return own > FEW
 
     def answer(self, reply: Reply) -> bool:
         """Answer the request that is waiting past the application, in one write; whether that can be done.

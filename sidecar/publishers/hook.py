@@ -1,5 +1,6 @@
 """`--on-change`: a command for each new list, one at a time, the newest list next."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -8,10 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 
 from membership.errors import PublishError
+from membership.model import Snapshot
 from membership.session import Membership, Publication
 from sidecar.publishers.worker import Published, Worker
 
+log = logging.getLogger("sidecar")
+
 NAME = "on-change"
+LONGEST_VARIABLE = 128 * 1024
+"""Bytes of a variable, its name and its end: MAX_ARG_STRLEN, https://man7.org/linux/man-pages/man2/execve.2.html"""
 FILES_FIRST = 10.0
 """Seconds to wait for the files; one that hangs longer must not keep the command from running."""
 GRACE = 2.0
@@ -19,7 +25,10 @@ GRACE = 2.0
 
 
 class HookPublisher(Worker):
-    """Runs `command` after `files` are written. What failed is not run again for the same list."""
+    """Runs `command` after `files` are written, or could not be; again when such a one is written after all.
+
+    What failed is not run again for the same list.
+    """
 
     def __init__(
         self,
@@ -38,6 +47,10 @@ class HookPublisher(Worker):
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False
+        self._ran = 0  # the generation that it was run for last
+        self._told_too_long = False
+        for file in files:
+            file.on_mended = self._run_again
 
     def close(self) -> None:
         with self._lock:
@@ -53,13 +66,8 @@ class HookPublisher(Worker):
         snapshot, deadline = publication.snapshot, time.monotonic() + FILES_FIRST
         for file in self._files:
             file.wait_for(snapshot.generation, max(0.0, deadline - time.monotonic()))
-        process = self._start(
-            self._environ
-            | {
-                "MEMBERSHIP_GENERATION": str(snapshot.generation),
-                "MEMBERSHIP_MEMBERS": ",".join(snapshot.endpoints),
-            }
-        )
+        self._ran = snapshot.generation
+        process = self._start(self._environ | self._variables(snapshot))
         if process is None:
             return True
         try:
@@ -80,6 +88,21 @@ class HookPublisher(Worker):
         if code:
             raise PublishError(f"{self._command[0]} ended with {code}")
         return True
+
+    def _run_again(self, generation: int) -> None:
+        """A file that could not be written holds this list now. The command was run without it, or will be with it."""
+        if generation <= self._ran:
+            self._mail.repeat()
+
+    def _variables(self, snapshot: Snapshot) -> dict[str, str]:
+        """What is told of the list; nobody is named where the system has no room for so long a variable."""
+        members = ",".join(snapshot.endpoints)
+        if len(f"MEMBERSHIP_MEMBERS={members}") >= LONGEST_VARIABLE:
+            if not self._told_too_long:
+                log.warning("on-change: MEMBERSHIP_MEMBERS is left out: %d members are too long", len(snapshot.members))
+            self._told_too_long = True
+            return {"MEMBERSHIP_GENERATION": str(snapshot.generation)}
+        return {"MEMBERSHIP_GENERATION": str(snapshot.generation), "MEMBERSHIP_MEMBERS": members}
 
     def _start(self, environ: Mapping[str, str]) -> "subprocess.Popen[bytes] | None":
         """None when closing. In a session of its own, so that its children can be ended with it."""

@@ -16,10 +16,16 @@ class Mailbox:
     def __init__(self) -> None:
         self.newest: Publication | None = None
         self.closed = False
+        self._again = False
         self._signal = SimpleQueue[None]()
 
     def put(self, publication: Publication) -> None:
         self.newest = publication
+        self._wake()
+
+    def repeat(self) -> None:
+        """The newest list is to be taken once more."""
+        self._again = True
         self._wake()
 
     def close(self) -> None:
@@ -30,11 +36,12 @@ class Mailbox:
     def wait(self, after: Publication | None, timeout: float | None = None) -> bool:
         """Wait for another list than `after`, at most `timeout` seconds; whether there is one. False once closed."""
         until = None if timeout is None else time.monotonic() + timeout
-        while self.newest is after and not self.closed:
+        while self.newest is after and not self.closed and not self._again:
             try:
                 self._signal.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
             except Empty:
                 return False
+        self._again = False
         return not self.closed
 
     def take(self, after: Publication | None) -> Publication | None:

@@ -24,6 +24,8 @@ class _State(msgspec.Struct):
     services: tuple[str, ...]
     unknown_services: tuple[str, ...]
     members: tuple[Member, ...]
+    asked: tuple[str, ...] = ()
+    """The names that were followed, where they are not `services`: every Service of a namespace has one name."""
 
 
 def load_state(path: Path, services: tuple[str, ...], now: Callable[[], float] = time.time) -> Fallback | None:
@@ -35,23 +37,26 @@ def load_state(path: Path, services: tuple[str, ...], now: Callable[[], float] =
         state = msgspec.json.decode(path.read_bytes(), type=_State)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         log.warning("state file %s is not used: %s", path, error)
         return None
     if state.version != VERSION:
         log.warning("state file %s is not used: its version is %d, not %d", path, state.version, VERSION)
         return None
-    if set(state.services) != set(services):
-        log.warning("state file %s is not used: it is about %s", path, ", ".join(state.services))
+    asked = state.asked or state.services
+    if set(asked) != set(services):
+        log.warning("state file %s is not used: it is about %s", path, ", ".join(asked))
         return None
-    return Fallback(state.members, state.unknown_services, max(0.0, now() - state.proved_at))
+    found = tuple(name for name in state.services if name not in services)
+    return Fallback(state.members, state.unknown_services, max(0.0, now() - state.proved_at), found)
 
 
 class StatePublisher(Worker):
-    """Writes each new list that the API server has proved."""
+    """Writes each new list that the API server has proved; `services` are the names that are followed."""
 
-    def __init__(self, path: Path, membership: Membership, published: Published) -> None:
+    def __init__(self, path: Path, services: tuple[str, ...], membership: Membership, published: Published) -> None:
         super().__init__(f"state:{path}", membership, self._write, published)
+        self._services = services
         self._writer = FileWriter(path, None)
         self._writer.remove_leftovers()
 
@@ -71,6 +76,11 @@ class StatePublisher(Worker):
         if not snapshot.synced:
             return  # it came from this very file
         state = _State(
-            VERSION, time.time() - snapshot.age_seconds, snapshot.services, snapshot.unknown_services, snapshot.members
+            VERSION,
+            time.time() - snapshot.age_seconds,
+            snapshot.services,
+            snapshot.unknown_services,
+            snapshot.members,
+            self._services,
         )
         self._writer.write(msgspec.json.encode(state) + b"\n")

@@ -55,6 +55,9 @@ class Worker:
         self._logged_at = 0.0
         self._put_out = 0
         self._put_off = 0
+        self._failed_at = 0
+        self.on_mended: Callable[[int], None] | None = None
+        """Told the generation that was put out after a failure."""
 
     @property
     def status(self) -> PublisherStatus:
@@ -73,7 +76,7 @@ class Worker:
         """Wait until a list at least this new was put out, put off or failed, at most `timeout` seconds."""
 
         def dealt_with() -> bool:
-            return max(self._status.generation, self._put_off) >= generation or bool(self._status.problem)
+            return max(self._status.generation, self._put_off, self._failed_at) >= generation
 
         with self._changed:
             self._changed.wait_for(dealt_with, timeout)
@@ -98,9 +101,11 @@ class Worker:
                 self._note_waiting(str(reason))
                 return
             except PublishError as error:
+                self._failed_at = generation
                 self._note_failure(str(error))
             except Exception as error:  # the boundary of this output: whatever it is must not stop the others
                 log.exception("output %s: a bug", self._status.name)
+                self._failed_at = generation
                 self._note_failure(repr(error))
             else:
                 self._note_success(publication, wrote)
@@ -139,6 +144,8 @@ class Worker:
             )
         elif before.problem:
             log.info("output %s: written again", before.name)
+            if self.on_mended is not None:
+                self.on_mended(publication.snapshot.generation)
 
     def _note_waiting(self, reason: str) -> None:
         before = self._status

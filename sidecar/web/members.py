@@ -53,7 +53,7 @@ class Members:
 
     async def get(self, request: Request) -> Response:
         """`GET /members`."""
-        if "text/event-stream" in request.headers.get("accept", ""):
+        if _wants_events(_whole(request, "accept")):
             return await self.stream(request)
         return await self._named(self._answer, request)
 
@@ -78,7 +78,7 @@ class Members:
             raise Problem(503, f"no list yet: not every Service was listed so far: {problem or 'no answer yet'}")
         etag = self._etag(snapshot, question)
         headers = {AGE: f"{snapshot.age_seconds:.3f}"} if _is_peer(request) and snapshot.age_seconds < math.inf else {}
-        if _matches(request.headers.get("if-none-match"), etag):
+        if _matches(_whole(request, "if-none-match"), etag):
             return Response(status_code=304, headers={**name_list(snapshot), "ETag": etag, **headers})
         return self._render(snapshot, question, headers)
 
@@ -149,7 +149,7 @@ class Members:
         question = self._read(request)
         headers = name_list(self._membership.current())
         if request.method == "HEAD":
-            return Response(headers=headers, media_type="text/event-stream")
+            return StreamingResponse(_nothing(), headers=headers, media_type="text/event-stream")
         return StreamingResponse(self._events(question), headers=headers, media_type="text/event-stream")
 
     async def _events(self, question: _Question) -> AsyncIterator[bytes]:
@@ -170,7 +170,7 @@ class Members:
         if format not in SERVED:
             raise Problem(400, f"format {format[:40]!r} is none of {', '.join(SERVED)}")
         index = query.get("index")
-        if index is not None and not re.fullmatch(r"[0-9]{1,18}", index):
+        if index is not None and not re.fullmatch(r"[0-9]{1,100}", index):
             raise Problem(400, f"index {index[:40]!r} is not a generation: a number, 0 or more")
         try:
             wait = parse_duration(query.get("wait", f"{WAIT_DEFAULT:g}s"))
@@ -271,9 +271,28 @@ def _filter(snapshot: Snapshot, service: str | None) -> Snapshot:
     )
 
 
-def _matches(header: str | None, etag: str) -> bool:
+def _whole(request: Request, header: str) -> str:
+    """Its value; lines of one name are one list: https://www.rfc-editor.org/rfc/rfc9110#section-5.3"""
+    return ", ".join(request.headers.getlist(header))
+
+
+def _wants_events(accept: str) -> bool:
+    """Whether server-sent events are named, in any case, and not refused: `q=0` is that (RFC 9110 12.4.2)."""
+    for part in accept.lower().split(","):
+        kind, *parameters = (word.strip() for word in part.split(";"))
+        if kind == "text/event-stream":
+            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
+    return False
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    """The body of an answer to HEAD whose length nobody knows."""
+    nothing: tuple[bytes, ...] = ()
+    for part in nothing:
+        yield part
+
+
+def _matches(header: str, etag: str) -> bool:
     """If-None-Match compares weakly: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.2"""
-    if header is None:
-        return False
     wanted = [part.strip().removeprefix("W/") for part in header.split(",")]
     return "*" in wanted or etag.removeprefix("W/") in wanted

@@ -54,7 +54,7 @@ def make_app(view: View) -> Starlette:
         return _page(view)
 
     async def asset(request: Request) -> Response:
-        path = request.url.path
+        path = request.scope["path"]  # the URL has a part that the client names: its Host
         headers = {"Cache-Control": "no-cache"}
         return Response((FOLDER / path.removeprefix("/")).read_bytes(), headers=headers, media_type=ASSETS[path])
 

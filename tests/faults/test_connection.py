@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import sys
+import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from membership import connect
 from membership.testing import FakeKube
@@ -23,7 +28,10 @@ from tests.faults.stage import (
     unhurried,
     watches,
 )
-from tests.running import Sidecar, pods, until
+from tests.running import HOST, Command, Sidecar, clean_environ, pods, until
+
+_MINOR = 0 if sys.version_info < (3, 12) else 1
+"""Of the HTTP version that Python's http.client asks a proxy with."""
 
 
 def test_f03_connection_refused(kube: FakeKube) -> None:
@@ -104,6 +112,88 @@ def test_in_a_cluster_no_name_is_resolved() -> None:
     for host, url in (("10.96.0.1", "https://10.96.0.1:6443"), ("fd00::1", "https://[fd00::1]:6443")):
         environ = {"KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": "6443"}
         assert connect(environ=environ, service_account=Path("/nonexistent")).url == url
+
+
+class Tunnels:
+    """An HTTP proxy on loopback that tunnels for who has the password, and notes what it was asked."""
+
+    def __init__(self, authorization: str) -> None:
+        self.asked: list[str] = []
+        self._authorization = authorization
+        self._listener = socket.create_server((HOST, 0))
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def __enter__(self) -> Tunnels:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)  # what follows is not ours
+            self.asked.append(head.decode().splitlines()[0])
+            if f"Proxy-Authorization: {self._authorization}\r\n".encode() not in head:
+                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+                return
+            host, _, port = self.asked[-1].split()[1].rpartition(":")
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                back = threading.Thread(target=self._pump, args=(server, client), daemon=True)
+                back.start()
+                self._pump(client, server)
+                back.join()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_proxy_of_the_kubeconfig_is_tunnelled_through(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.crt")
+    authority.issue_cert(HOST).private_key_and_cert_chain_pem.write_to_path(tmp_path / "server.pem")
+    pem, config = str(tmp_path / "server.pem"), tmp_path / "config"
+    # "user:p@ss" in base64
+    with FakeKube(tls=(pem, pem)) as kube, Tunnels("Basic dXNlcjpwQHNz") as tunnels:
+        kube.set_service("wso2", "is", pods(2))
+        cluster = f"server: '{kube.url}', certificate-authority: '{tmp_path}/ca.crt'"
+
+        def write(proxy: str) -> None:
+            config.write_text(
+                f"clusters: [{{name: c, cluster: {{{cluster}, proxy-url: '{proxy}'}}}}]\n"
+                "contexts: [{name: one, context: {cluster: c, user: u, namespace: wso2}}]\n"
+                "users: [{name: u, user: {}}]\ncurrent-context: one\n"
+            )
+
+        write(f"http://user:p%40ss@{HOST}:{tunnels.port}")
+        with Sidecar(None, "--kubeconfig", str(config)) as sidecar:
+            assert sidecar.synced().addresses() == TWO
+            kube.wait_for_watch()
+            kube.set_service("wso2", "is", pods(3))
+            sidecar.follows(THREE)
+        assert set(tunnels.asked) == {f"CONNECT {kube.url.removeprefix('https://')} HTTP/1.{_MINOR}"}
+        assert len(tunnels.asked) == len(kube.requests)
+
+        arguments = ("list", "--kubeconfig", str(config), "--services", "is", "--timeout", "2s")
+        spared = Command(*arguments, environ=clean_environ(NO_PROXY="10.0.0.0/8,127.0.0.0/8"))
+        assert spared.result() == 0 and len(tunnels.asked) == len(kube.requests) - 1, "NO_PROXY counts"
+        write(f"http://user:s3cr3t@{HOST}:{tunnels.port}")
+        refused = Command(*arguments, environ=clean_environ())
+        assert refused.result() == 6 and "407" in refused.log and "s3cr3t" not in refused.log
 
 
 def test_bad_times_for_one_namespace_are_not_the_others(kube: FakeKube) -> None:

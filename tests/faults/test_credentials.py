@@ -39,6 +39,41 @@ def test_f10_token_rotated(kube: FakeKube, tmp_path: Path) -> None:
         assert not any(word in sidecar.log for word in ("first-token", "second-token", "third-token"))
 
 
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: {server}}}}}]
+users: [{{name: u, user: {{tokenFile: {token}}}}}]
+contexts: [{{name: one, context: {{cluster: c, user: u, namespace: wso2}}}}]
+current-context: one
+"""
+
+
+def test_credentials_of_a_kubeconfig_are_loaded_anew_when_they_are_refused(kube: FakeKube, tmp_path: Path) -> None:
+    """The official client reads a token file once, and asks an identity provider once."""
+    token, config = tmp_path / "token", tmp_path / "config"
+    token.write_text("first-token")
+    config.write_text(KUBECONFIG.format(server=kube.url, token=token))
+    kube.token = "first-token"
+    with Sidecar(None, "--kubeconfig", str(config)) as sidecar:
+        sidecar.synced()
+        kube.wait_for_watch()
+        kube.token = "second-token"
+        token.write_text("second-token")
+        kube.cut_watches("eof")
+        heals(kube, sidecar)
+        config.write_text("no kubeconfig")
+        kube.token = "third-token"
+        kube.cut_watches("eof")
+        line = sidecar.wait_log("kubeconfig gives no credentials", 15)
+        assert "watch endpointslices" in line and sidecar.get("/livez").status == 200
+        assert sidecar.addresses() == THREE
+        token.write_text("third-token")
+        config.write_text(KUBECONFIG.format(server=kube.url, token=token))
+        kube.set_service("wso2", "is", pods(4))
+        sidecar.follows(FOUR, 15)
+
+
 def test_a_token_that_is_no_text_is_told_and_read_again(kube: FakeKube, tmp_path: Path) -> None:
     """Half-written, or a binary mounted in its place: the thread that reads it must live on."""
     token = tmp_path / "token"
@@ -92,6 +127,8 @@ def test_f17_permissions_lost(kube: FakeKube) -> None:
             assert word in line
         until(lambda: sidecar.get("/readyz").status == 503, what="a stale list")
         assert "cannot list resource" in sidecar.get("/readyz").text
+        # What was allowed a moment ago is asked for some more, for 2.5 s; then the fallback, and then slowly.
+        until(lambda: "nor does the fallback work" in sidecar.get("/readyz").text, 10, "the fallback")
         kept(sidecar)
         refused = sidecar.metric("membership_requests_total", code="403")
         command = Command("list", "--server", kube.url, "--services", "wso2/is", environ=clean_environ())

@@ -93,6 +93,35 @@ def test_no_file_descriptors_left(kube: FakeKube, tmp_path: Path) -> None:
         assert sidecar.count("Traceback") == 0
 
 
+def test_the_last_places_are_for_those_who_have_few(kube: FakeKube) -> None:
+    """A client that takes all there are must not keep out the kubelet, whose refused probe would end the sidecar."""
+    with Sidecar(kube, files=192) as sidecar:
+        port = sidecar.synced().port
+        with connections(port, 250, get("/members?index=1&wait=5m")) as held:
+            until(lambda: sidecar.count("connections refused") == 1, what="the refusals")
+
+            def lives() -> bool:
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.2", 0))
+                    probe.settimeout(10)
+                    probe.connect((HOST, port))
+                    probe.sendall(get("/livez"))
+                    return probe.recv(15) == b"HTTP/1.1 200 OK"
+
+            until(lives, 10, "an answer, when those who were refused have gone")
+            assert not ended(held[0])
+
+
+def test_a_body_that_breaks_after_its_answer_is_no_line_of_the_log(kube: FakeKube) -> None:
+    with Sidecar(kube) as sidecar, socket.create_connection((HOST, sidecar.synced().port), 10) as sock:
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert sock.recv(15) == b"HTTP/1.1 200 OK"
+        sock.sendall(b"ZZ\r\n")
+        until(lambda: ended(sock), 10, "its end")
+        assert sidecar.get("/livez").status == 200
+        assert sidecar.count("Traceback|LocalProtocolError|Fatal") == 0
+
+
 def test_slow_heads_are_ended_and_waiting_clients_are_not(kube: FakeKube) -> None:
     with Sidecar(kube) as sidecar:
         port = sidecar.synced().port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import stat
 import time
 from collections.abc import Callable
@@ -209,6 +210,31 @@ def test_a_server_that_answers_and_gives_no_list_is_3(kube: FakeKube, fault: str
     kube.fault(fault, on="list", **params)
     code, command = run("list", kube, "--timeout", "1500ms")
     assert code == 3 and kube.url in command.log and "list endpointslices" in command.log
+
+
+@pytest.mark.parametrize(
+    ("fault", "params"), [("status", {"code": 503}), ("status", {"code": 429}), ("html", {}), ("redirect", {})]
+)
+def test_what_answers_a_check_and_is_no_api_server_is_3(kube: FakeKube, fault: str, params: dict[str, Any]) -> None:
+    kube.fault(fault, on="any", **params)
+    code, command = run("check", kube)
+    assert code == 3 and kube.url in command.log and "Traceback" not in command.log
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_wait_that_is_ended_has_not_waited(kube: FakeKube, number: signal.Signals, expected: int) -> None:
+    """`membership wait && start-the-server` must not go on."""
+    with begin("wait", kube, "--expect", "3", services="wso2/none") as command:
+        command.wait_log("0 of 3")
+        assert command.stop(number)[0] == expected
+        assert "Traceback" not in command.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_the_proper_end_of_a_watch(kube: FakeKube, number: signal.Signals) -> None:
+    with begin("watch", kube) as command:
+        until(lambda: command.out, 10, "the first list")
+        assert command.stop(number)[0] == 0 and "Traceback" not in command.log
 
 
 def test_a_passing_fault_is_no_failure(kube: FakeKube) -> None:

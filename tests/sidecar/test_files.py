@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from membership.files import FileWriter
 from membership.testing import FakeKube, Pod
 from tests.running import Sidecar, pods, until
 from tests.told import tell
@@ -469,6 +470,8 @@ def test_the_age_of_the_state_goes_on(kube: FakeKube, tmp_path: Path) -> None:
         pytest.param(lambda text: "", id="empty"),
         pytest.param(lambda text: "\0" * len(text), id="zeros"),
         pytest.param(lambda text: "[]", id="a list"),
+        pytest.param(lambda text: text.replace('"is-0"', '"is-\udcff"'), id="no text"),
+        pytest.param(lambda text: '{"other": ' + "[" * 200_000, id="nested"),
         pytest.param(lambda text: json.dumps({**json.loads(text), "version": 99}), id="newer"),
         pytest.param(lambda text: json.dumps({**json.loads(text), "members": [{"a": 1}]}), id="other members"),
         pytest.param(lambda text: text.replace("wso2/is", "wso2/other"), id="another Service"),
@@ -478,7 +481,7 @@ def test_a_state_that_cannot_serve_is_told_and_ignored(
     kube: FakeKube, kept: str, tmp_path: Path, damage: Callable[[str], str]
 ) -> None:
     state = tmp_path / "state"
-    state.write_text(damage(kept))
+    state.write_text(damage(kept), errors="surrogateescape")
     kube.stop_listening()
     with Sidecar(kube, "--state", str(state)) as sidecar:
         sidecar.wait_log("refused")
@@ -495,6 +498,20 @@ def _members(path: Path) -> int:
         return len(json.loads(path.read_text())["members"])
     except (ValueError, KeyError, TypeError):
         return 0
+
+
+def test_the_state_of_every_service_of_a_namespace(kube: FakeKube, tmp_path: Path) -> None:
+    kube.set_service("wso2", "am", pods(1, 20))
+    flags = ("--state", str(tmp_path / "state"), "--out", f"haproxy:{tmp_path}/cfg")
+    with Sidecar(kube, *flags, services="wso2/*") as sidecar:
+        before = sidecar.synced().members()
+        until(lambda: _members(tmp_path / "state") == 3, what="the state")
+    kube.stop_listening()
+    with Sidecar(kube, *flags, services="wso2/*") as sidecar:
+        until(lambda: sidecar.get("/members").status == 200, 10, "the kept list")
+        kept = sidecar.members()
+        assert (kept["source"], kept["members"]) == ("state", before["members"])
+        assert kept["services"] == ["wso2/am", "wso2/is"] and sidecar.get("/members?service=am").status == 200
 
 
 def test_what_is_said_of_a_bad_state_is_a_line_of_the_log_like_any_other(kube: FakeKube, tmp_path: Path) -> None:
@@ -536,6 +553,40 @@ def test_the_hook_runs_after_the_files_for_each_list(kube: FakeKube, tmp_path: P
         assert len(out.read_text().splitlines()) == 3
         # The count follows the command's end, which the command itself cannot tell.
         until(lambda: sidecar.metric("membership_publish_delay_seconds_count", output="on-change") == 3, 10)
+
+
+def test_the_hook_comes_after_a_file_that_could_not_be_written_before(kube: FakeKube, tmp_path: Path) -> None:
+    """It ran without the file, which is no reason to run before it the next time, nor to miss it when it comes."""
+    out, target = tmp_path / "told", tmp_path / "lines"
+    target.mkdir()
+    hook = script(tmp_path, f'echo "$MEMBERSHIP_GENERATION $(paste -sd, {target} 2>/dev/null)" >> {out}\n')
+    with Sidecar(kube, "--out", f"lines:{target}", "--on-change", hook) as sidecar:
+        told(out, "1 ", 10)
+        target.rmdir()
+        told(out, "1 10.244.0.5:4000,10.244.0.6:4000", 10)
+        target.unlink()
+        target.mkdir()
+        kube.set_service("wso2", "is", pods(3))
+        told(out, "2 ", 10)
+        until(lambda: "generation 1 written" not in sidecar.get("/readyz?verbose").text, what="the failure")
+        target.rmdir()
+        kube.set_service("wso2", "is", pods(4))
+        wanted = ",".join(f"{pod.address}:4000" for pod in pods(4))
+        told(out, f"3 {wanted}", 10)
+        assert "3 " not in out.read_text().splitlines(), "before the file"
+
+
+def test_the_hook_runs_for_more_members_than_a_variable_holds(kube: FakeKube, tmp_path: Path) -> None:
+    out = tmp_path / "told"
+    hook = script(tmp_path, f'echo "$MEMBERSHIP_GENERATION [${{MEMBERSHIP_MEMBERS-none}}]" >> {out}\n')
+    kube.set_service(
+        "wso2", "is", [Pod(f"10.24{n // 62500}.{n // 250 % 250}.{n % 250 + 1}", f"is-{n}") for n in range(9000)]
+    )
+    with Sidecar(kube, "--on-change", hook) as sidecar:
+        told(out, "1 [none]", 15)
+        kube.set_service("wso2", "is", pods(1))
+        until(lambda: out.read_text().endswith(" [10.244.0.5:4000]\n"), 15, "the one that is left")
+        assert sidecar.count("MEMBERSHIP_MEMBERS is left out") == 1
 
 
 def test_the_hook_runs_for_a_first_list_that_is_empty(kube: FakeKube, tmp_path: Path) -> None:
@@ -617,3 +668,28 @@ def test_a_slow_hook_delays_nobody(kube: FakeKube, tmp_path: Path) -> None:
         comes(tmp_path / "lines", LINES + "10.244.0.7:4000\n")
         sidecar.follows([pod.address for pod in pods(3)])
         assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.parametrize("call", ["chmod", "open"])
+def test_a_file_of_another_uid_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """Its mode cannot be set and its content perhaps not read; a file that is as it should be is not touched."""
+    target, content = tmp_path / "lines", LINES.encode()
+    target.write_bytes(content)
+    target.chmod(0o644)
+    before = target.stat().st_ino
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if call == "chmod":
+        monkeypatch.setattr("membership.files.os.chmod", refuse)
+        FileWriter(target, None).write(content)
+        assert target.stat().st_ino == before, "nothing to do"
+        target.unlink()
+        target.write_bytes(content)
+        os.system(f"chmod 600 {target}")
+    else:
+        monkeypatch.setattr(Path, "read_bytes", refuse)
+    before = target.stat().st_ino
+    FileWriter(target, None).write(content)
+    assert target.stat().st_ino != before and stat.S_IMODE(target.stat().st_mode) == 0o644

@@ -296,6 +296,14 @@ def test_if_none_match(world: World, header: str, status: int) -> None:
     assert (answer.body == b"") == (status == 304)
 
 
+def test_if_none_match_in_two_lines(world: World) -> None:
+    with socket.create_connection((HOST, world.sidecar.port), timeout=10) as sock:
+        etag = world.sidecar.get("/members").headers["etag"]
+        lines = f'If-None-Match: "other"\r\nIf-None-Match: {etag}\r\nConnection: close'
+        sock.sendall(f"GET /members HTTP/1.1\r\nHost: members\r\n{lines}\r\n\r\n".encode())
+        assert sock.makefile("rb").readline().split()[1] == b"304"
+
+
 def test_etags_differ_by_what_is_asked_for(world: World) -> None:
     paths = ("/members", "/members?format=lines", "/members?service=wso2/am", "/members?service=apps/absent")
     assert len({world.sidecar.get(path).headers["etag"] for path in paths}) == len(paths)
@@ -317,6 +325,7 @@ def test_an_etag_does_not_serve_for_another_list(world: World) -> None:
         ("index=0", "the generation is larger"),
         ("index={larger}&wait=20s", "the index is of another epoch"),
         ("index=999999999999&wait=20s", "the index is of another epoch"),
+        ("index=18446744073709551615&wait=20s", "the index is of another epoch, the largest that Consul has"),
         ("wait=20s", "there is no index"),
         ("index={equal}&wait=0s", "there is no time to wait"),
     ],
@@ -570,6 +579,7 @@ def test_a_service_that_is_not_followed_is_404(world: World, service: str) -> No
         ("/members/stream", {}),
         ("/members", {"Accept": "text/event-stream"}),
         ("/members", {"Accept": "a/b, text/event-stream;q=0.9"}),
+        ("/members", {"Accept": "Text/Event-Stream; charset=utf-8"}),
     ],
 )
 def test_events(world: World, path: str, headers: Mapping[str, str]) -> None:
@@ -584,6 +594,17 @@ def test_events(world: World, path: str, headers: Mapping[str, str]) -> None:
         second = stream.event()
         assert int(second["id"]) == int(first["id"]) + 1
         assert [member["address"] for member in json.loads(second["data"])["members"]] == ["10.244.0.5"]
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream;q=0", "*/*, Text/Event-Stream; Q=0.000", "text/event-streams"])
+def test_events_that_nobody_wants(world: World, accept: str) -> None:
+    assert world.sidecar.get("/members", {"Accept": accept}).headers["content-type"] == "application/json"
+
+
+def test_the_head_of_a_stream_says_no_length(world: World) -> None:
+    answer = ask(world.sidecar.port, "/members/stream", method="HEAD")
+    assert answer.status == 200 and answer.headers["content-type"].startswith("text/event-stream")
+    assert "content-length" not in answer.headers and answer.body == b""
 
 
 def test_events_can_be_filtered(world: World) -> None:
@@ -757,15 +778,14 @@ def test_a_file_that_cannot_be_written_holds_a_member_back_for_the_gates_time(tm
 
 
 def test_a_list_without_addresses_does_not_count_as_written(tmp_path: Path) -> None:
-    """No slice has the named port: there are members, the gate opens, and no file would name one of them."""
+    """No slice has the named port: there are members, and no file would name one of them."""
     flags = ("--port", "absent", "--out", f"lines:{tmp_path}/lines", "--self-ip", "10.244.0.6", "--gate-timeout", "4s")
     with FakeKube() as kube:
         kube.set_service("wso2", "is", pods(2))
         with Sidecar(kube, *flags) as sidecar:
-            sidecar.wait_log("formation gate open: 10.244.0.5 is serving already", START_LIMIT)
-            sidecar.wait_log("has no address")
+            sidecar.wait_log("has no address", START_LIMIT)
             answer = sidecar.get("/startupz")
-            assert answer.status == 503 and "has no address" in answer.text
+            assert answer.status == 503 and "10.244.0.6 has the named port" in answer.text
             until(lambda: sidecar.get("/startupz").status == 200, 10, "the start")
             assert "[!]output lines" in sidecar.get("/startupz?verbose").text and not (tmp_path / "lines").exists()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -13,12 +16,15 @@ import pytest
 import trustme
 
 from membership.testing import FakeKube
+from testbed.ports import find_free_ports
 from tests.running import (
+    BIN,
     HOST,
     Asking,
     EventStream,
     Process,
     Sidecar,
+    ask,
     clean_environ,
     pods,
     silent_listener,
@@ -170,3 +176,34 @@ def test_livez_never_depends_on_the_api_server(make: Callable[[], AbstractContex
         for _ in range(5):
             answer = sidecar.get("/livez")
             assert answer.status == 200 and answer.seconds < 4.0
+
+
+def test_a_log_that_nobody_reads_stops_nothing(kube: FakeKube, tmp_path: Path) -> None:
+    """The pipe is full: a line more would block who writes it, for good."""
+    (port,) = find_free_ports(1, HOST)
+    reading, writing = os.pipe()
+    try:
+        os.set_blocking(writing, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writing, b"x" * 4096)
+        os.set_blocking(writing, True)
+        words = ["--server", kube.url, "--services", "wso2/is", "--http", f"{HOST}:{port}", "--log-level", "debug"]
+        words += ["--out", f"lines:{tmp_path}/lines"]
+        process = subprocess.Popen([BIN / "membership-sidecar", *words], env=clean_environ(), stderr=writing)
+        try:
+            until(lambda: (tmp_path / "lines").exists(), 15, "the first list")
+            kube.stop_listening(cut=True)
+            time.sleep(1.0)  # it has a problem to tell
+            kube.listen_again()
+            kube.set_service("wso2", "is", pods(3))
+            until(lambda: "10.244.0.7" in (tmp_path / "lines").read_text(), 15, "the change")
+            assert ask(port, "/livez").status == 200
+            process.send_signal(SIGTERM)
+            assert process.wait(5) == 0
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(reading)
+        os.close(writing)

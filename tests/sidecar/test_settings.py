@@ -286,6 +286,18 @@ def test_credentials_in_variables(environ: dict[str, str], header: str | None) -
         assert set(kube.tokens_seen) == ({header} if header else set())
 
 
+@pytest.mark.parametrize(
+    ("name", "header"), [("MEMBERSHIP_TOKEN_FILE", "of-the-file"), ("BEARER_TOKEN_FILE_LOCATION", "literal")]
+)
+def test_names_of_ours_come_before_those_of_the_old_scheme(tmp_path: Path, name: str, header: str) -> None:
+    (tmp_path / "token").write_text("of-the-file")
+    environ = clean_environ(KUBERNETES_API_SERVER_TOKEN="literal", **{name: str(tmp_path / "token")})
+    with FakeKube() as kube:
+        kube.set_service("default", "is", pods(1))
+        run(kube, "--services", "is", environ=environ)
+        assert set(kube.tokens_seen) == {f"Bearer {header}"}
+
+
 def test_the_own_address_is_node_ip_then_pod_ip(kube: FakeKube) -> None:
     cases = (
         ({"NODE_IP": "10.1.1.1", "POD_IP": "10.2.2.2"}, "10.1.1.1"),
@@ -310,6 +322,12 @@ def test_a_file_that_does_not_exist_is_named(program: str, flag: str, name: str,
     told = tell(program, [*arguments, *given])
     assert told.code == 2
     assert told.count(re.escape(str(tmp_path / name))) == 1
+
+
+def test_no_server_is_told_with_a_file_that_does_not_exist(tmp_path: Path) -> None:
+    arguments = ("list", "--services", "is", "--ca-file", str(tmp_path / "ca.pem"))
+    told = tell("membership", arguments, clean_environ(KUBECONFIG=str(tmp_path / "kc")))
+    assert told.code == 2 and told.count("no API server") == 1 and told.count("--ca-file") == 1, told.log
 
 
 def test_the_kubeconfig_of_the_variable_that_does_not_exist_is_named(tmp_path: Path) -> None:
@@ -387,6 +405,10 @@ def test_kubeconfig(kube: FakeKube, tmp_path: Path) -> None:
         (("--context", "two"), {"HOME": str(tmp_path)}, "10.244.0.20:4000"),
         (("--context", "three"), {"MEMBERSHIP_KUBECONFIG": here}, "10.244.0.30:4000"),
         (("--context", "two", "--namespace", "wso2"), {"KUBECONFIG": here}, "10.244.0.5:4000"),
+        # The namespace is the context's also where the API server is named otherwise.
+        (("--server", kube.url), {"KUBECONFIG": f"{tmp_path}/none:{here}"}, "10.244.0.5:4000"),
+        (("--server", kube.url, "--namespace", "other"), {"KUBECONFIG": here}, "10.244.0.20:4000"),
+        (("--server", kube.url), {}, "10.244.0.30:4000"),
     ]
     commands = [
         Command("list", "--services", "is", *arguments, environ={**clean_environ(), **environ})
@@ -396,6 +418,17 @@ def test_kubeconfig(kube: FakeKube, tmp_path: Path) -> None:
         assert command.result() == 0, command.log
         assert command.out[0] == first
     assert "Bearer from-kubeconfig" in kube.tokens_seen
+
+
+@pytest.mark.parametrize("content", ["contexts: 5", "{", "contexts: [{name: one, context: {namespace: [x]}}]"])
+def test_a_kubeconfig_that_cannot_tell_the_namespace_is_named(kube: FakeKube, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(content)
+    arguments = ("list", "--server", kube.url, "--services", "is")
+    told = tell("membership", arguments, clean_environ(KUBECONFIG=str(path)))
+    assert told.code == 2 and told.count(re.escape(str(path))) == 1 and told.count("--namespace") == 1, told.log
+    given = tell("membership", (*arguments, "--namespace", "wso2"), clean_environ(KUBECONFIG=str(path)))
+    assert given.code == 0, given.log
 
 
 # -- TLS, warnings, logs, help

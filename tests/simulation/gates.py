@@ -23,10 +23,11 @@ class Gates:
     def publish(self, snapshot: Snapshot, now: float) -> None:
         self._settle(now)
         self._any = True
-        addresses = frozenset(member.address for member in snapshot.members)
+        members = [member for member in snapshot.members if member.port is not None and not member.terminating]
+        addresses = frozenset(member.address for member in members)
         own = self._rules.self_ip
-        for member in snapshot.members:
-            if member.serving and not member.terminating and member.address != own:
+        for member in members:
+            if member.serving and member.address != own and self._tells_apart(snapshot):
                 self._opened_at = min(self._opened_at, now)
         complete = len(addresses) >= self._rules.expect and (own is None or own in addresses)
         if not complete:
@@ -34,6 +35,11 @@ class Gates:
         elif self._since == math.inf or addresses != self._addresses:
             self._since = now
         self._addresses = addresses
+
+    def _tells_apart(self, snapshot: Snapshot) -> bool:
+        """v1 Endpoints may call everyone ready; not where they call us, who have not started, not ready."""
+        ours = [member.serving for member in snapshot.members if member.address == self._rules.self_ip]
+        return "endpointslices" in snapshot.source or ours == [False] * max(1, len(ours))
 
     def open(self, now: float) -> bool | None:
         """None at the very moment at which it turns."""

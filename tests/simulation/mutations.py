@@ -111,10 +111,8 @@ REFLECTOR = (
     Edit(
         "read on after a bad line",
         "follower",
-        "events = [stream.decode(frame) for frame in frames or ()]",
-        "events = []\n"
-        "                for frame in frames or ():\n"
-        "                    try:\n"
+        "events.append(stream.decode(frame))",
+        "try:\n"
         "                        events.append(stream.decode(frame))\n"
         "                    except ApiError:\n"
         "                        pass",
@@ -369,7 +367,7 @@ SESSION = (
         "self._complete_since is None or addresses != self._addresses",
         "self._complete_since is None",
     ),
-    Edit("any member is an established one", "gate", "for m in _serving(snapshot) if", "for m in snapshot.members if"),
+    Edit("any member is an established one", "gate", "in _serving(snapshot) if own", "in snapshot.members if own"),
     Edit("the gate forgets the own address", "gate", "if own is not None and own not in addresses:", "if False:"),
     Edit(
         "the gate does not open when its time is up",

@@ -310,3 +310,36 @@ def test_an_open_gate_is_overdue_when_its_time_is_up_and_start_was_chosen() -> N
     assert not gate(*opened).state(START + 119.9).overdue
     assert gate(*opened).state(START + 120).overdue
     assert not gate(*opened, rules=FAIL).state(START + 120).overdue
+
+
+# Whom files can name, and whom v1 Endpoints can
+
+
+def test_members_that_no_file_can_name_count_for_nothing() -> None:
+    """Held back for others, a member must find them in its file; alone in it, it is a cluster of its own."""
+    portless = replace(member(OTHER, serving=True), port=None)
+    made = gate((0, snapshot(OWN, portless)))
+    assert not is_open(made, 119) and OTHER in made.state(START + 119).reason
+    made.observe(snapshot(OWN, portless, THIRD), START + 119)
+    assert is_open(made, 121)
+
+
+def test_who_is_about_to_go_is_not_waited_for() -> None:
+    assert not is_open(gate((0, snapshot(OWN, member(OTHER, terminating=True)))), 119)
+
+
+@pytest.mark.parametrize("source", ["endpoints", "endpoints-polling"])
+def test_endpoints_call_everyone_ready_where_not_ready_addresses_are_published(source: str) -> None:
+    both = snapshot(member(OWN, serving=True), member(OTHER, serving=True))
+    alone = snapshot(member(OTHER, serving=True))
+    expects_three = replace(RULES, expect=3)
+    for seen in (both, alone):
+        assert not is_open(gate((0, replace(seen, source=source)), rules=expects_three), 119)
+        assert is_open(gate((0, seen), rules=expects_three), 0) is True
+    without_own = replace(expects_three, self_ip=None)
+    assert not is_open(gate((0, replace(both, source=source)), rules=without_own), 119)
+
+
+def test_endpoints_that_tell_us_from_them_show_a_cluster_to_join() -> None:
+    seen = replace(snapshot(OWN, member(OTHER, serving=True)), source="endpoints")
+    assert is_open(gate((0, seen), rules=replace(RULES, expect=3)), 0)

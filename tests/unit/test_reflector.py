@@ -237,10 +237,70 @@ def test_streams_that_always_end_at_once_are_asked_for_ever_more_slowly() -> Non
     world, requests = listed(), 0
     end = world.now + 600
     while world.now < end:
-        world.open()
-        world.end()
+        serve_short_streams(world)
         requests += 1
     assert requests < 100
+
+
+def serve_short_streams(world: World) -> Request:
+    """One request, answered: a list as it was, a watch with an accepted stream that is over at once."""
+    asked = world.ask()
+    if isinstance(asked, List):
+        world.answer(asked, "10", ONE)
+    else:
+        world.reflector.opened(asked, world.now)
+        world.end()
+    return asked
+
+
+@pytest.mark.parametrize("cause", [Cause.ENDED, Cause.CUT])
+def test_streams_that_bring_nothing_lead_to_a_list(cause: Cause) -> None:
+    """An accepted watch that is over at once proves nothing for long: a list tells whether the server is there."""
+    world = listed()
+    kinds = []
+    for _ in range(6):
+        asked = world.ask()
+        kinds.append(type(asked))
+        if isinstance(asked, Watch):
+            world.reflector.opened(asked, world.now)
+            world.end(cause, after=0.1)
+    assert kinds == [*[Watch] * 5, List]
+    assert world.reflector.source == "endpointslices", "a list, and the next watch at once"
+
+
+@pytest.mark.parametrize("good", ["an event", "a minute"])
+def test_a_good_stream_between_them_begins_the_count_anew(good: str) -> None:
+    world = listed()
+    for number in range(20):
+        world.open()
+        if number % 5 == 4 and good == "an event":
+            world.reflector.received(bookmark(11 + number), world.now)
+        world.end(after=60 if number % 5 == 4 and good == "a minute" else 0.1)
+    assert isinstance(world.ask(), Watch)
+
+
+def test_error_events_in_a_row_lead_to_a_list() -> None:
+    world = listed()
+    for _ in range(3):
+        world.open()
+        world.fail(errors.ServerFault("500 in the stream"))
+    assert world.ask_list().resource_version == "10"
+
+
+def test_where_the_next_streams_bring_nothing_either_it_is_polled() -> None:
+    for seed in SEEDS:
+        world = listed(seed)
+        while world.reflector.lists["poll"] == 0:
+            serve_short_streams(world)
+        assert world.reflector.source == "endpointslices-polling" and "watch" in world.reflector.refusals
+        since = world.now
+        while isinstance(asked := world.ask(), List):
+            world.answer(asked, "10", ONE)
+            assert world.reflector.problem is None
+        assert world.now - since <= 75
+        world.reflector.opened(asked, world.now)
+        world.reflector.received(bookmark(12), world.now)
+        assert (world.reflector.source, world.reflector.refusals) == ("endpointslices", {})
 
 
 def test_a_stream_that_is_cut_is_opened_anew_from_the_last_version() -> None:
@@ -290,8 +350,8 @@ PROMISES: dict[tuple[Step, type[errors.ApiError]], Expected] = {
     (Step.LIST, errors.TooLarge): Expected(Step.LIST, RECENT, *AT_ONCE),
     (Step.LIST, errors.BadAnswer): Expected(Step.LIST, KEEP, 0.0, 0.4),  # the second failure: doubled
     (Step.LIST, errors.Rejected): Expected(Step.LIST, RECENT, *BACKOFF),
-    (Step.LIST, errors.Forbidden): Expected(Step.LIST, RECENT, *AT_ONCE),  # falls back to Endpoints
-    (Step.LIST, errors.NotFound): Expected(Step.LIST, RECENT, *AT_ONCE),
+    (Step.LIST, errors.Forbidden): Expected(Step.LIST, KEEP, 0.1, 0.5),  # it was allowed before: in doubt
+    (Step.LIST, errors.NotFound): Expected(Step.LIST, KEEP, 0.1, 0.5),
 }
 SECOND_FAILURE = 0.4
 """`listing` has one failure behind it, so its backoff has doubled once."""
@@ -603,6 +663,24 @@ def test_watches_that_fail_in_a_row_lead_to_a_list() -> None:
         assert kinds[-1] is List and kinds.count(Watch) >= 2
 
 
+def test_a_list_behind_a_proxy_that_cannot_stream_is_never_stale() -> None:
+    """Each watch is held back for 15 s, and each list comes: polls keep it fresh, and say that they do."""
+    for seed in range(20):
+        world = watching(seed)
+        end, oldest = world.now + 3600, 0.0
+        world.reflector.received(bookmark(11), world.now)
+        while world.now < end:
+            asked = world.ask()
+            oldest = max(oldest, world.now - (world.reflector.proved_at or 0))
+            if isinstance(asked, List):
+                world.answer(asked, "11", ONE)
+            else:
+                world.now += asked.answer_timeout
+                world.fail(errors.Silent("no answer in time"))
+        assert oldest < 90
+        assert world.reflector.source == "endpointslices-polling"
+
+
 def test_connections_that_fail_in_a_row_never_lead_to_a_list() -> None:
     world = watching()
     for _ in range(50):
@@ -691,6 +769,53 @@ def test_rights_that_are_lost_altogether_stay_the_problem() -> None:
         world.ask()
         missing += refused > 4 and world.reflector.problem is None
     assert not missing, f"{missing} of {refused - 4} times without a problem"
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden, errors.NotFound])
+def test_a_refusal_of_what_was_allowed_is_not_believed_at_once(error: type[errors.ApiError]) -> None:
+    """A balancer without a server behind it says 404, a server that has no Roles yet 403: both pass."""
+    for seed in SEEDS:
+        world = listing(seed)
+        begun = world.now
+        world.fail(error("no"))
+        for _ in range(4):
+            asked = world.ask_list()
+            assert asked.resource is SLICES and 0.1 <= world.waited <= 0.5
+            assert isinstance(world.reflector.problem, error)
+            world.fail(error("no"))
+        world.answer(world.ask_list(), "12", TWO)
+        assert world.reflector.source == "endpointslices" and world.now - begun < 2.5
+        world.open()
+        world.now += 3600
+        world.fail(errors.BadAnswer("another time"))
+        world.ask_list()
+        world.fail(error("no"))
+        assert world.ask_list().resource is SLICES, "each time is a time of its own"
+
+
+@pytest.mark.parametrize("error", [errors.Forbidden, errors.NotFound])
+def test_a_refusal_that_goes_on_is_believed(error: type[errors.ApiError]) -> None:
+    for seed in SEEDS:
+        world = listing(seed)
+        begun, asked = world.now, None
+        while asked is None or asked.resource is SLICES:
+            world.fail(error("no"))
+            asked = world.ask_list()
+        assert 2.5 <= world.now - begun <= 3.0 and world.names == {"one"}
+
+
+def test_a_list_of_slices_takes_the_place_of_endpoints_also_where_those_are_newer() -> None:
+    """A verification of Endpoints that comes while slices are asked for must not be kept beside them."""
+    world = on_endpoints()
+    watch = world.open()
+    verification = world.reflector.verification()
+    world.end(after=watch.timeout_seconds)
+    asked = world.ask_list()
+    assert asked.resource is SLICES
+    world.verify("25", ONE, asked=verification)
+    world.answer(asked, "20", TWO)
+    assert world.reflector.source == "endpointslices" and world.names == {"two"}
+    assert world.ask_watch().resource_version == "20"
 
 
 @pytest.mark.parametrize("error", [errors.Forbidden, errors.NotFound])

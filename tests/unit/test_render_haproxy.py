@@ -125,6 +125,17 @@ def test_services_that_share_a_port() -> None:
     assert made.count("frontend ") == 1 and "default_backend" not in made
 
 
+def test_services_that_nothing_tells_apart() -> None:
+    """A second rule with the same condition would never be asked."""
+    ours = service()
+    theirs = ServiceDefinition("other", "is", (HTTP,), False, {})
+    made = render(theirs, ours, pod("10.0.0.1"), pod("10.0.0.2", namespace="other"))
+    assert "# wso2.is.80 is left out: other.is.80 has /is on this port" in made
+    assert "backend wso2.is.80" not in made and made.count("backend other.is.80") == 2
+    hosts = render(service(lb_host="x.example"), service("am", lb_host="X.example"), pod("10.0.0.1"))
+    assert "# wso2.is.80 is left out: wso2.am.80 has x.example on this port" in hosts
+
+
 def test_services_that_cannot_share_a_port() -> None:
     made = render(service(), service("am", ServicePort("thrift", 80)), pod("10.0.0.1"), pod("10.0.0.2", "am"))
     assert "# wso2.is.80 is left out: the port is that of wso2.am.80, and cannot be shared" in made

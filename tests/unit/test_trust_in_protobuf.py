@@ -28,6 +28,12 @@ def test_it_is_given_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
     assert trust.given
 
 
+def test_what_says_of_itself_that_it_is_neither_may_have_been_protobuf() -> None:
+    trust = Trust()
+    trust.note(BadAnswer("x"), Json(), named=False)
+    assert not trust.given
+
+
 def test_bad_json_and_other_errors_say_nothing_of_it() -> None:
     trust = Trust()
     trust.note(BadAnswer("x"), Json())

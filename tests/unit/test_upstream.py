@@ -128,6 +128,8 @@ BAD = [
     (200, b"{}", "1"),
     (200, b"", "1"),
     (200, msgspec.json.encode({**_fields(snapshot(A)), "synced": False}), "1"),
+    (200, msgspec.json.encode(_fields(snapshot(replace(A, addresses=("foo",))))), "1"),
+    (200, b'{"synced": true, "other": ' + b"[" * 200_000, "1"),
     (200, msgspec.json.encode({**_fields(snapshot(A)), "services": ["wso2/other"]}), "1"),
     (200, msgspec.json.encode(_fields(snapshot(A))), ""),
     (200, msgspec.json.encode(_fields(snapshot(A))), "inf"),

@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, get_args
+from types import SimpleNamespace
+from typing import Any, cast, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from membership import hazelcast_probe
 from membership.model import Member, Snapshot
+from membership.session import Membership
+from membership.verification import Verification, VerifyRules
 from membership.render.verdict import verdict_fields, verdict_text
 from membership.verify import (
     DIFFERENCES,
@@ -514,3 +518,47 @@ def test_fields_of_a_verdict() -> None:
 def test_of_two_views_of_a_member_the_one_that_tells_more_counts(states: tuple[State, State]) -> None:
     views = [View(at("d"), state, why="why") for state in states]
     assert judge("AD", sees("a", "a"), *views).missing == ()
+
+
+def test_the_clients_view_names_addresses_as_the_list_does() -> None:
+    """Java writes all zeros of an IPv6 address."""
+    address = SimpleNamespace(host="fd00:0:0:0:0:0:0:1", port=4000)
+    assert hazelcast_probe._name(address) == "[fd00::1]:4000"
+    assert hazelcast_probe._name(SimpleNamespace(host="10.0.0.1", port=4000)) == "10.0.0.1:4000"
+
+
+class Followed:
+    """What a verification asks of a session."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.names = "AB"
+
+    def current(self) -> Snapshot:
+        return replace(listed(self.names), source=self.source)
+
+    def explain(self) -> tuple[Any, ...]:
+        return ()
+
+
+@pytest.mark.parametrize(
+    ("source", "after", "verdict"),
+    [
+        ("endpointslices", 2.0, "unexpected"),
+        ("endpoints", 2.0, "agreed"),
+        ("upstream", 59.0, "agreed"),
+        ("endpoints-polling", 61.0, "unexpected"),
+    ],
+)
+def test_who_vanished_where_nobody_tells_of_terminating_may_be_terminating(
+    monkeypatch: pytest.MonkeyPatch, source: str, after: float, verdict: str
+) -> None:
+    clock = SimpleNamespace(now=1000.0)
+    followed = Followed(source)
+    verification = Verification(VerifyRules("all", None, 4000, None), lambda: float(clock.now))
+    monkeypatch.setattr(verification._asker, "ask", lambda targets: [sees("a", "ab")])
+    assert verification.run(cast(Membership, followed)).verdict == "agreed"
+    followed.names = "A"
+    verification.observe(cast(Membership, followed))
+    clock.now += after
+    assert verification.run(cast(Membership, followed)).verdict == verdict

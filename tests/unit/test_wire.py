@@ -231,6 +231,8 @@ def test_a_statuss_own_code_counts_and_its_text_is_shown(form: Form) -> None:
 @FORMS
 def test_a_status_names_the_seconds_to_wait(form: Form) -> None:
     assert decode_status(form.object(status(429, details={"retryAfterSeconds": 7})), 429).retry_after == 7.0
+    long = form.object(status(429, details={"retryAfterSeconds": 2**31 - 1}))
+    assert decode_status(long, 429).retry_after == 86_400.0
     assert decode_status(form.object(status(429, details=None)), 429).retry_after is None
     assert decode_status(form.object(status(429, details={"name": "x"})), 429).retry_after is None
 

@@ -162,6 +162,10 @@ def test_members_in_each_way_to_write_them(inner: str, expected: str) -> None:
             '<parameter name="membershipScheme">wka<!-- c --></parameter >',
         ),
         (
+            '<parameter name="membershipScheme"><?keep me?>multicast<!-- and me --></parameter>',
+            '<parameter name="membershipScheme">wka<?keep me?><!-- and me --></parameter>',
+        ),
+        (
             '<parameter name="membershipScheme"><![CDATA[x]]></parameter>',
             '<parameter name="membershipScheme">wka</parameter>',
         ),

@@ -315,3 +315,19 @@ def test_added_lines_are_all_that_is_new(others: str, comment: str, addresses: t
     text = (comment + others + comment).replace("\n", "\r\n" if crlf else "\n")
     patched = patch(text, *addresses)
     assert patched.startswith(text) and patched.count("\r") == (patched.count("\n") if crlf and "\n" in text else 0)
+
+
+SHORTER = {
+    "the bracket behind the last item": ('["a", # is-0\n  "b"] # is-1', '["10.244.0.5:4000" # is-0\n] # is-1'),
+    "a line for each": ('[\n  "a", # is-0\n  "b", # is-1\n]', '[\n  "10.244.0.5:4000", # is-0 # is-1\n]'),
+    "three": ('["a", # 0\n "b", # 1\n "c"] # 2', '["10.244.0.5:4000" # 0 # 1\n] # 2'),
+    "one line": ('["a", "b", "c"] # all', '["10.244.0.5:4000"] # all'),
+    "CRLF": ('["a", # is-0\r\n "b"]', '["10.244.0.5:4000" # is-0\r\n]'),
+}
+
+
+@pytest.mark.parametrize("before, after", list(SHORTER.values()), ids=list(SHORTER))
+def test_a_shorter_list_keeps_comments_and_the_bracket_out_of_them(before: str, after: str) -> None:
+    patched = patch(f"[clustering]\nmembers = {before}\n", "10.244.0.5")
+    assert tomllib.loads(patched)["clustering"]["members"] == ["10.244.0.5:4000"]
+    assert after in patched, patched
