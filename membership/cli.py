@@ -7,7 +7,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -93,15 +93,18 @@ def watch(reader: Reader, settings: Settings) -> int:
     Example:
       membership watch --services wso2/is
     """
-    with _membership(settings) as membership:
-        before = _first_list(membership, reader)
-        _say_unknown(before)
-        put(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
-        for snapshot in _until_interrupted(membership.changes()):
-            if snapshot.generation == before.generation:
-                continue
-            put(_describe_change(before, snapshot).encode())
-            before = snapshot
+    try:
+        with _membership(settings) as membership:
+            before = _first_list(membership, reader)
+            _say_unknown(before)
+            put(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
+            for snapshot in membership.changes():
+                if snapshot.generation == before.generation:
+                    continue
+                put(_describe_change(before, snapshot).encode())
+                before = snapshot
+    except KeyboardInterrupt:
+        pass  # nothing else ends it
     return Exit.DONE
 
 
@@ -312,14 +315,6 @@ def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[S
     snapshot = list_names(names, setup.port if isinstance(setup.port, int) else None)
     port = setup.port if found is None or found.port is None else found.port
     return snapshot, replace(setup, self_ip=None if found is None else found.host, port=port)
-
-
-def _until_interrupted(snapshots: Iterator[Snapshot]) -> Iterator[Snapshot]:
-    """These; a signal is their end and no failure, for nothing else ends them."""
-    try:
-        yield from snapshots
-    except KeyboardInterrupt:
-        return
 
 
 def _membership(settings: Settings) -> Membership:
