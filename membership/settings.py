@@ -93,7 +93,9 @@ SETTINGS = (
         "Services, and leave out by --family, --ready-only and --include-terminating no more than this one.",
         metavar="URL",
     ),
-    Setting("poll-interval", "How often to list where watching is forbidden, or brings nothing.", "10s", metavar="DURATION"),
+    Setting(
+        "poll-interval", "How often to list where watching is forbidden, or brings nothing.", "10s", metavar="DURATION"
+    ),
     Setting(
         "stale-after", "A list that the API server has not proved for this long is stale.", "90s", metavar="DURATION"
     ),
