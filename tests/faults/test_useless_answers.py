@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -59,7 +60,8 @@ def answering(list: Callable[[int], Answer], watch: Callable[[int], Answer]) -> 
             self.send_response(200)
             self.send_header("Content-Type", content_type)
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(BrokenPipeError):  # who has read enough of a page may have gone
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Nothing."""

@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 
+from membership import Membership, connect
 from membership.files import FileWriter
+from membership.session import Publication
 from membership.testing import FakeKube, Pod
+from sidecar.publishers.hook import LONGEST_VARIABLE, HookPublisher
 from tests.running import Sidecar, pods, until
 from tests.told import tell
+from tests.unit.lists import member, snapshot
 
 LINES = "10.244.0.5:4000\n10.244.0.6:4000\n"
 
@@ -576,17 +580,27 @@ def test_the_hook_comes_after_a_file_that_could_not_be_written_before(kube: Fake
         assert "3 " not in out.read_text().splitlines(), "before the file"
 
 
-def test_the_hook_runs_for_more_members_than_a_variable_holds(kube: FakeKube, tmp_path: Path) -> None:
+def test_the_system_has_no_room_for_a_longer_variable() -> None:
+    """What the next test relies on: the whole command would fail."""
+    longest = "x" * (LONGEST_VARIABLE - len("MEMBERSHIP_MEMBERS=") - 1)
+    assert subprocess.run(["true"], env={"MEMBERSHIP_MEMBERS": longest}).returncode == 0
+    with pytest.raises(OSError, match="Argument list too long"):
+        subprocess.run(["true"], env={"MEMBERSHIP_MEMBERS": longest + "x"})
+
+
+@pytest.mark.parametrize("port, told", [(4000, True), (40000, False)])
+def test_members_that_no_variable_holds_are_left_out_of_it(
+    kube: FakeKube, tmp_path: Path, caplog: pytest.LogCaptureFixture, port: int, told: bool
+) -> None:
+    """9500 members of 13 and of 14 bytes, with their commas: 123,500 bytes and 133,000, where 131,072 have room."""
+    many = [member(f"{n // 1000}.{n // 100 % 10}.{n // 10 % 10}.{n % 10}", port=port) for n in range(9500)]
     out = tmp_path / "told"
-    hook = script(tmp_path, f'echo "$MEMBERSHIP_GENERATION [${{MEMBERSHIP_MEMBERS-none}}]" >> {out}\n')
-    kube.set_service(
-        "wso2", "is", [Pod(f"10.24{n // 62500}.{n // 250 % 250}.{n % 250 + 1}", f"is-{n}") for n in range(9000)]
-    )
-    with Sidecar(kube, "--on-change", hook) as sidecar:
-        told(out, "1 [none]", 15)
-        kube.set_service("wso2", "is", pods(1))
-        until(lambda: out.read_text().endswith(" [10.244.0.5:4000]\n"), 15, "the one that is left")
-        assert sidecar.count("MEMBERSHIP_MEMBERS is left out") == 1
+    hook = script(tmp_path, f'echo "$MEMBERSHIP_GENERATION ${{#MEMBERSHIP_MEMBERS}}" > {out}\n')
+    with Membership(connect(kube.url, environ={}), ["wso2/is"]) as membership:
+        publisher = HookPublisher([hook], 10, os.environ, (), membership, lambda *_: None)
+        publisher._call(Publication(snapshot(*many), 0.0))
+    assert (int(out.read_text().split()[1]) > 100_000) is told
+    assert ("MEMBERSHIP_MEMBERS is left out" in caplog.text) is not told
 
 
 def test_the_hook_runs_for_a_first_list_that_is_empty(kube: FakeKube, tmp_path: Path) -> None:
