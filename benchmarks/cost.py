@@ -23,7 +23,7 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from benchmarks.arms.catalogue import PROGRAMS, Arm, arm
+from benchmarks.arms.catalogue import PROGRAMS, SIDECAR, Arm, arm
 from benchmarks.arms.pod import Pod
 from benchmarks.arms.running import ArmFailed, Running
 from benchmarks.environments import ROOT, environment, go_program, prepare, product, python
@@ -49,8 +49,6 @@ ARMS = (
     "poll_1s",
     "poll_5s",
 )
-SIDECAR = "ours_http"
-"""The arm of which the goals of an idle sidecar are asked."""
 SHAPE = Shape(100)
 SYNC_LIMIT = 60.0
 CALM = 3.0

@@ -180,8 +180,8 @@ def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
         if arguments.endpoints:
             cell = replace(cell, shape=Shape(arguments.endpoints, arguments.slices))
         cell = replace(cell, rate=arguments.rate or cell.rate)
-        cell = replace(cell, arms=_fitting(cell.arms, cell, arguments.fake))
-        cell = replace(cell, once=_fitting(cell.once, cell, arguments.fake))
+        arms, once = (_fitting(names, cell, arguments.fake) for names in (cell.arms, cell.once))
+        cell = replace(cell, arms=arms, once=once)
         cells.append(replace(cell, changes=arguments.changes or cell.changes, blocks=arguments.blocks or cell.blocks))
     return cells
 

@@ -209,7 +209,6 @@ class Reflector:
         """An event came. Returns the Services whose slices changed."""
         self._prove(now)
         self._events_in_stream += 1
-        self._faults = self._lists_for_faults = 0
         if self._overtaken_by is not None:
             if newer(event.resource_version, self._overtaken_by) is False:
                 return frozenset()  # a list that came beside the stream has it already
@@ -228,20 +227,19 @@ class Reflector:
         self._note_fault(cause, now)
         self.watch_restarts[cause] += 1
         self._opened_at = None
+        step = Step.WATCH
         if useless and cause in (Cause.SHORT, Cause.CUT):
             why = errors.Unreachable("each watch is accepted and ends at once without an event")
-            self._follow(self._count_useless(cause, why, now), cause, now)
-            return
-        self._follow(Step.WATCH, cause, now)
+            step = self._count_useless(cause, why, now)
+        self._follow(step, cause, now)
 
     def failed(self, error: errors.ApiError, now: float) -> None:
         """The action of `next`, or the stream it opened, failed."""
         cause = CAUSES[type(error)]
         before, self.problem = self.problem, error
-        useless = (
-            cause in (Cause.SERVER_FAULT, Cause.SILENT) and self._step is Step.WATCH and self._brought_nothing(now)
-        )
+        useless = False
         if self._step is Step.WATCH:
+            useless = self._brought_nothing(now) and cause in (Cause.SERVER_FAULT, Cause.SILENT)
             self.watch_restarts[cause] += 1
             self._opened_at = None
         self._note_fault(cause, now)
@@ -251,9 +249,8 @@ class Reflector:
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
             self._refused(error, cause, now, before)
             return
-        if useless:
-            self._step = self._count_useless(cause, error, now)
-        self._follow(self._step, cause, now, error.retry_after)
+        step = self._count_useless(cause, error, now) if useless else self._step
+        self._follow(step, cause, now, error.retry_after)
         if cause is Cause.UNAUTHORIZED and self._not_before <= now:
             self.problem = before  # the token may have been replaced: the retry tells
 
@@ -299,7 +296,7 @@ class Reflector:
     def _brought_nothing(self, now: float) -> bool:
         """Whether the watch that is over was not accepted, or ended within a second without an event.
 
-        A stream that lasted is a good one: what came before it counts no more.
+        Any other stream is a good one: what came before it counts no more.
         """
         if self._opened_at is None or not self._events_in_stream and now - self._opened_at < SHORT_STREAM:
             return True

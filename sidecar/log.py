@@ -54,7 +54,7 @@ class Lines(logging.Handler):
 
     Whoever collects the log may stand still, and a full pipe blocks its writer: it must not be a thread that follows,
     writes files or stops. What has no room is dropped, and counted in a line of its own. Not by sys.stderr, whose lock
-    such a writer would hold until the end of the process.
+    such a writer would hold until the end of the process, nor by logging's QueueListener, whose stop waits for ever.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -100,6 +100,9 @@ ARMS: tuple[Arm, ...] = (
     ),
 )
 
+SIDECAR = "ours_http"
+"""The one that serves nothing but HTTP, of which the goals of an idle sidecar are asked."""
+
 
 def arm(name: str) -> Arm:
     """The arm of this name. Raises KeyError."""

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from benchmarks.arms.catalogue import arm
-from benchmarks.cost import SIDECAR
+from benchmarks.arms.catalogue import SIDECAR, arm
 from benchmarks.pages import Part, Reached, Results, provenance
 
 FILES = ("cost-full.json", "cost-look.json")

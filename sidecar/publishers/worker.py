@@ -101,12 +101,10 @@ class Worker:
                 self._note_waiting(str(reason))
                 return
             except PublishError as error:
-                self._failed_at = generation
-                self._note_failure(str(error))
+                self._note_failure(str(error), generation)
             except Exception as error:  # the boundary of this output: whatever it is must not stop the others
                 log.exception("output %s: a bug", self._status.name)
-                self._failed_at = generation
-                self._note_failure(repr(error))
+                self._note_failure(repr(error), generation)
             else:
                 self._note_success(publication, wrote)
                 return
@@ -153,7 +151,8 @@ class Worker:
         if reason != before.waiting:
             log.info("output %s: waiting: %s", before.name, reason)
 
-    def _note_failure(self, problem: str) -> None:
+    def _note_failure(self, problem: str, generation: int) -> None:
+        self._failed_at = generation
         before, now = self._status, time.monotonic()
         since = before.problem_since if before.problem_since is not None else now
         self._set(replace(before, problem=problem, problem_since=since, waiting="", failures=before.failures + 1))

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from membership import Membership, Options, connect
+from membership import Membership, connect
 from membership.errors import BadAnswer
 from membership.testing import FakeKube
-from tests.faults.stage import TWO, addresses
+from tests.faults.stage import THREE, TWO, Seen, addresses
 from tests.running import HOST, pods, until
 
 Answer = tuple[str, bytes]
 """Content-Type and body."""
 JSON = "application/json"
-PAGE: Answer = ("text/html; charset=utf-8", b"<html>all is well</html>")
-SHORT = Options(stale_after=3.0)
 
 
 def listed(version: int, *names: int) -> Answer:
@@ -71,7 +69,7 @@ def answering(list: Callable[[int], Answer], watch: Callable[[int], Answer]) -> 
         thread.start()
         try:
             api = connect(f"http://{HOST}:{server.server_port}", environ={}, service_account=Path("/nonexistent"))
-            with Membership(api, ["wso2/is"], options=SHORT) as membership:
+            with Membership(api, ["wso2/is"]) as membership:
                 membership.wait(0, 10)
                 yield membership
         finally:
@@ -79,21 +77,35 @@ def answering(list: Callable[[int], Answer], watch: Callable[[int], Answer]) -> 
             thread.join()
 
 
-def goes_stale(membership: Membership) -> None:
-    until(lambda: isinstance(membership.problem, BadAnswer), 15, "the problem")
-    until(lambda: membership.current().stale, 15, "a stale list")
-    assert addresses(membership.current()) == ["10.244.0.5"], "it is kept"
+def goes_stale(seen: Seen) -> None:
+    until(lambda: isinstance(seen.membership.problem, BadAnswer), 15, "the problem")
+    until(lambda: seen.membership.current().stale, 15, "a stale list")
+    assert seen.lists == [TWO], "it is kept"
 
 
-def test_a_page_in_place_of_each_answer_is_no_proof() -> None:
+def test_a_page_in_place_of_each_answer_is_no_proof(kube: FakeKube) -> None:
     """Something in front answers 200 to everything: the list must not look fresh for ever."""
-    with answering(lambda n: listed(10, 5) if n == 1 else PAGE, lambda n: PAGE) as membership:
-        goes_stale(membership)
+    with Seen(kube, stale_after=3.0) as seen:
+        kube.fault("html", on="any")
+        kube.cut_watches()
+        goes_stale(seen)
 
 
-def test_watches_that_are_accepted_and_empty_are_no_proof() -> None:
-    with answering(lambda n: listed(10, 5) if n == 1 else PAGE, lambda n: (JSON, b"")) as membership:
-        goes_stale(membership)
+def test_watches_that_are_accepted_and_empty_are_no_proof(kube: FakeKube) -> None:
+    with Seen(kube, stale_after=3.0) as seen:
+        kube.fault("close", on="watch")
+        kube.fault("html", on="list")
+        kube.cut_watches()
+        goes_stale(seen)
+
+
+def test_streams_that_always_fail_lead_to_a_list(kube: FakeKube) -> None:
+    with Seen(kube) as seen:
+        kube.fault("error-event", on="watch", code=500)
+        kube.cut_watches()
+        kube.set_service("wso2", "is", pods(3))
+        seen.becomes(THREE, 15)
+        assert seen.membership.status()[0].lists["server-fault"] >= 1
 
 
 def test_an_event_before_an_error_in_the_same_bytes_counts() -> None:
@@ -103,14 +115,6 @@ def test_an_event_before_an_error_in_the_same_bytes_counts() -> None:
         snapshot = membership.wait(2, 10)
         assert addresses(snapshot) == ["10.244.0.5", "10.244.0.6"]
         assert snapshot.resource_versions == {"wso2": "11"}
-
-
-def test_streams_that_always_fail_lead_to_a_list() -> None:
-    with answering(
-        lambda n: listed(10, 5) if n == 1 else listed(20, 5, 6, 7), lambda n: (JSON, failed(500))
-    ) as membership:
-        assert addresses(membership.wait(3, 15)) == ["10.244.0.5", "10.244.0.6", "10.244.0.7"]
-        assert membership.status()[0].lists["server-fault"] >= 1
 
 
 def test_protobuf_under_another_name_is_read() -> None:
