@@ -47,7 +47,7 @@ class MemberBook:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return tuple(chain.from_iterable(roster.members for roster in self._rosters.values()))
+        return tuple(chain.from_iterable([roster.members for roster in self._rosters.values()]))
 
     @property
     def found(self) -> tuple[str, ...]:
@@ -56,7 +56,7 @@ class MemberBook:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        return tuple(f"{self._namespace}/{name}" for name, roster in self._rosters.items() if not roster.known)
+        return tuple([f"{self._namespace}/{name}" for name, roster in self._rosters.items() if not roster.known])
 
     def explain(self) -> tuple[Explanation, ...]:
         return tuple(entry for roster in self._rosters.values() for entry in roster.explain())

@@ -54,6 +54,10 @@ class SliceReading:
     order: int
     """The slice's resource version as a number: the higher, the more recently changed."""
     candidates: tuple[Candidate, ...]
+    ports: Mapping[str, int]
+    """Port numbers by name."""
+    refusal: str
+    """Rule 2 for all of it."""
 
 
 def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None = None) -> SliceReading:
@@ -62,20 +66,22 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
     `before` is the reading of the same slice's last version: endpoints that are still the same at their place, which
     are nearly all when one pod of a thousand changes, are not read again.
     """
-    ports = {port.name or "": port.port for port in slice.ports or () if port.port}
     order = number(slice.metadata.resource_version) or 0
-    refusal = _refuse_slice(slice, rules)
     endpoints = slice.endpoints or ()
+    ports: Mapping[str, int]
     if before is None or not _reads_alike(before.slice, slice):
-        return SliceReading(slice, order, tuple(_read_endpoint(one, slice, ports, refusal, rules) for one in endpoints))
-    known = before.slice.endpoints or ()
+        ports = {port.name or "": port.port for port in slice.ports or () if port.port}
+        refusal = _refuse_slice(slice, rules)
+        candidates = tuple(_read_endpoint(one, slice, ports, refusal, rules) for one in endpoints)
+        return SliceReading(slice, order, candidates, ports, refusal)
+    ports, refusal, known = before.ports, before.refusal, before.slice.endpoints or ()
     if len(known) == len(endpoints):
         found = list(before.candidates)
         # By identity first: the codec hands out the same object again for an endpoint that is as it was.
         for place in compress(count(), map(is_not, endpoints, known)):
             if endpoints[place] != known[place]:
                 found[place] = _read_endpoint(endpoints[place], slice, ports, refusal, rules)
-        return SliceReading(slice, order, tuple(found))
+        return SliceReading(slice, order, tuple(found), ports, refusal)
     moved = dict(zip(map(id, known), before.candidates))
     equal = chain(zip(known, before.candidates), repeat((None, None)))
     found = []
@@ -83,7 +89,7 @@ def read_slice(slice: EndpointSlice, rules: Rules, before: SliceReading | None =
         if endpoint is not same and endpoint != same:
             candidate = moved.get(id(endpoint))
         found.append(candidate or _read_endpoint(endpoint, slice, ports, refusal, rules))
-    return SliceReading(slice, order, tuple(found))
+    return SliceReading(slice, order, tuple(found), ports, refusal)
 
 
 def refuse_member(member: Member, rules: Rules) -> str:
@@ -102,11 +108,11 @@ def rank(member: Member) -> tuple[int, int]:
 
 def _reads_alike(before: EndpointSlice, now: EndpointSlice) -> bool:
     """Whether all that a candidate takes from its slice is the same."""
-    return (before.address_type, before.ports, before.service, before.metadata.namespace) == (
-        now.address_type,
-        now.ports,
-        now.service,
-        now.metadata.namespace,
+    return (
+        before.ports == now.ports
+        and before.address_type == now.address_type
+        and (before.metadata.labels is now.metadata.labels or before.service == now.service)
+        and before.metadata.namespace == now.metadata.namespace
     )
 
 

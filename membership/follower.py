@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 from typing import NamedTuple
 
@@ -231,8 +232,8 @@ class Follower:
             with shared.lock:
                 if self._stream is not stream:
                     break  # a verification replaced what this stream would go on from
-                touched = frozenset[str]().union(*(self._reflector.received(event, read_at) for event in events))
-                self._update(touched, read_at, listed=self._reflector.whole_truth)
+                touched = [self._reflector.received(event, read_at) for event in events]
+                self._update(frozenset(chain.from_iterable(touched)), read_at, listed=self._reflector.whole_truth)
             if failure is not None:
                 self._fail(failure)
                 return

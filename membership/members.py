@@ -55,12 +55,14 @@ class Decision:
 def decide(readings: Iterable[SliceReading], rules: Rules, before: Decision | None = None) -> Decision:
     """The members of one Service, from all its slices; `before` is the last decision, of which most may still hold."""
     readings = tuple(readings)
-    oldest_first = sorted(readings, key=lambda reading: reading.order)
-    owner = _newest_owner(oldest_first)
-    decision = None
-    if all(reading.slice.owner_uid in ("", owner) for reading in oldest_first):
+    owners = {reading.slice.owner_uid for reading in readings}
+    owners.discard("")
+    if len(owners) < 2:  # nothing is outdated
         decision = (before and _decide_change(before, readings)) or _decide_apart(readings)
-    return decision or replace(_decide_together(oldest_first, owner, rules), readings=readings)
+        if decision:
+            return decision
+    oldest_first = sorted(readings, key=lambda reading: reading.order)
+    return replace(_decide_together(oldest_first, _newest_owner(oldest_first), rules), readings=readings)
 
 
 def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Decision | None:

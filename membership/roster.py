@@ -43,7 +43,7 @@ class Roster:
         before = self._decision
         for reading in reversed(before.readings):
             known.setdefault(reading.slice.metadata.name, []).append(reading)
-        readings = tuple(self._read(slice, known.get(slice.metadata.name)) for slice in slices)
+        readings = tuple([self._read(slice, known.get(slice.metadata.name)) for slice in slices])
         was_known, self.known = self.known, bool(readings)
         self._decision = decide(readings, self._rules, before)
         if listed or not self.known:

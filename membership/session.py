@@ -291,12 +291,13 @@ class Membership:
         if not self._synced:
             self._synced = all(follower.listed_once for follower in self._followers)
         if self._synced:
+            books = self._books
             self._publish(
                 _List(
-                    tuple(chain.from_iterable(book.members for book in self._books)),
-                    tuple(name for book in self._books for name in book.unknown),
+                    tuple(chain.from_iterable([book.members for book in books])),
+                    tuple(chain.from_iterable([book.unknown for book in books])),
                     self._defined(),
-                    tuple(name for book in self._books for name in book.found),
+                    tuple(chain.from_iterable([book.found for book in books])),
                 ),
                 read_at,
             )

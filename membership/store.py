@@ -34,28 +34,28 @@ class Store:
         if event.item is None:
             return _NONE
         item = self._followed(event.item)
-        before = self._items.get(item.name)
+        name = item.name
+        before = self._items.get(name)
         if event.type is EventType.DELETED or not item.slices:
             # Without slices: its label now names another Service. A server says DELETED then, a filter may not.
-            self._items.pop(item.name, None)
+            self._items.pop(name, None)
             return _services(before)
         if before == item:
             return _NONE
-        self._items[item.name] = item
+        self._items[name] = item
         return _services(before) | _services(item)
 
     def slices(self, service: str) -> tuple[EndpointSlice, ...]:
         """The slices labelled with this Service's name; none at all means that the server has nothing of it."""
-        return tuple(slice for item in self._items.values() for slice in item.slices if slice.service == service)
+        return tuple([slice for item in self._items.values() for slice in item.slices if slice.service == service])
 
     def _followed(self, item: Item) -> Item:
-        if all(self._follows(slice) for slice in item.slices):
-            return item
-        return Item(item.name, tuple(slice for slice in item.slices if self._follows(slice)))
+        slices = tuple([slice for slice in item.slices if self._follows(slice)])
+        return item if len(slices) == len(item.slices) else Item(item.name, slices)
 
     def _follows(self, slice: EndpointSlice) -> bool:
         return bool(slice.service) if self._every else slice.service in self._services
 
 
 def _services(item: Item | None) -> frozenset[str]:
-    return _NONE if item is None else frozenset(slice.service for slice in item.slices)
+    return _NONE if item is None else frozenset([slice.service for slice in item.slices])

@@ -10,6 +10,8 @@ from membership.wire.shapes import Object, Status, error_of, item_of
 
 import msgspec
 
+_TYPES = {type.value: type for type in EventType}
+
 
 class ListMetadata(Struct, frozen=True):
     resource_version: str = ""
@@ -64,10 +66,11 @@ def decode_event(codec: Codec, frame: bytes, resource: Resource) -> Event:
         raise decode_status(codec, raw, 500)
     if type == EventType.BOOKMARK:
         return Event(EventType.BOOKMARK, _version(codec.bookmark(raw)), None)
-    if type not in EventType.__members__:
+    known = _TYPES.get(type)
+    if known is None:
         raise BadAnswer(f"unknown watch event type {type[:40]!r}")
     object = codec.object(raw, resource)
-    return Event(EventType(type), _version(object.metadata), item_of(object))
+    return Event(known, _version(object.metadata), item_of(object))
 
 
 def decode_status(codec: Codec, raw: Any, code: int) -> ApiError:

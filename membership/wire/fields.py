@@ -7,6 +7,7 @@ and a known field of another type, as in the code that Kubernetes generates for 
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from typing import Any, NamedTuple
 
 from membership.errors import BadAnswer
@@ -15,6 +16,8 @@ VARINT, BYTES = 0, 2
 _FIXED = {1: 8, 5: 4}
 _LONGEST = 10
 """Bytes of a varint."""
+_DECODE: Callable[[bytes], str] = methodcaller("decode")
+"""UTF-8, without a frame of Python for each of the strings of an event."""
 
 
 class Field(NamedTuple):
@@ -91,6 +94,8 @@ class Message:
                     raise BadAnswer(f"not what Kubernetes sends: field {tag >> 3} is of type {kind}")
         except IndexError:
             raise BadAnswer("not what Kubernetes sends: a message ends within a field") from None
+        except UnicodeDecodeError as error:
+            raise BadAnswer(f"not what Kubernetes sends: {error.reason} in {error.object[:40]!r}") from error
         if at > end:
             raise BadAnswer(f"not what Kubernetes sends: a field of {at - end} bytes more than there are")
         return values
@@ -120,12 +125,12 @@ def run(data: bytes, tag: int) -> tuple[list[bytes], list[int]]:
 
 def text(number: int, name: str, *, many: bool = False) -> Field:
     """A string."""
-    return Field(number, name, BYTES, _text, many)
+    return Field(number, name, BYTES, _DECODE, many)
 
 
 def optional(number: int, name: str) -> Field:
     """A string that JSON leaves out where it is empty (Go's omitempty), and protobuf does not."""
-    return Field(number, name, BYTES, lambda data: _text(data) or None)
+    return Field(number, name, BYTES, lambda data: _DECODE(data) or None)
 
 
 def flag(number: int, name: str) -> Field:
@@ -166,13 +171,6 @@ def as_tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
 
 def _int32(value: int) -> int:
     return (value & 0xFFFFFFFF ^ 0x80000000) - 0x80000000
-
-
-def _text(data: bytes) -> str:
-    try:
-        return str(data, "utf-8")
-    except UnicodeDecodeError as error:
-        raise BadAnswer(f"not what Kubernetes sends: {error.reason} in {data[:40]!r}") from error
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

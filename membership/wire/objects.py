@@ -26,13 +26,15 @@ class Resource(StrEnum):
 
     @property
     def kind(self) -> str:
-        kinds = {"endpointslices": "EndpointSlice", "endpoints": "Endpoints", "services": "Service"}
-        return kinds[self.value]
+        return _KINDS[self]
 
     @property
     def qualified(self) -> str:
         """The name the API server uses in its own messages."""
         return f"{self.value}.{self.group}" if self.group else self.value
+
+
+_KINDS = {Resource.ENDPOINTSLICES: "EndpointSlice", Resource.ENDPOINTS: "Endpoints", Resource.SERVICES: "Service"}
 
 
 class Struct(msgspec.Struct, frozen=True, rename="camel", gc=False):

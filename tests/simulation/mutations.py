@@ -223,8 +223,8 @@ WIRE = (
     Edit(
         "an unknown event is a bookmark",
         "wire.codec",
-        "if type not in EventType.__members__:",
-        "if type not in EventType.__members__:\n"
+        "if known is None:",
+        "if known is None:\n"
         "        return Event(EventType.BOOKMARK, _version(codec.bookmark(raw)), None)\n"
         "    if False:",
     ),
@@ -280,8 +280,8 @@ MEMBERS = (
     Edit(
         "the older of two slices counts",
         "members",
-        "key=lambda reading: reading.order)\n    owner",
-        "key=lambda reading: -reading.order)\n    owner",
+        "key=lambda reading: reading.order)\n    return replace",
+        "key=lambda reading: -reading.order)\n    return replace",
     ),
     Edit(
         "slices of the deleted Service count",
