@@ -497,10 +497,10 @@ def test_a_state_that_cannot_serve_is_told_and_ignored(
 
 
 def _members(path: Path) -> int:
-    """How many members a state file has; 0 where it is none."""
+    """How many members a state file has; 0 where it is none, or not yet one."""
     try:
         return len(json.loads(path.read_text())["members"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 
