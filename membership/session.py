@@ -291,13 +291,12 @@ class Membership:
         if not self._synced:
             self._synced = all(follower.listed_once for follower in self._followers)
         if self._synced:
-            books = self._books
             self._publish(
                 _List(
-                    tuple(chain.from_iterable([book.members for book in books])),
-                    tuple(chain.from_iterable([book.unknown for book in books])),
+                    tuple(chain.from_iterable([book.members for book in self._books])),
+                    tuple(chain.from_iterable([book.unknown for book in self._books])),
                     self._defined(),
-                    tuple(chain.from_iterable([book.found for book in books])),
+                    tuple(chain.from_iterable([book.found for book in self._books])),
                 ),
                 read_at,
             )

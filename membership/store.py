@@ -34,15 +34,14 @@ class Store:
         if event.item is None:
             return _NONE
         item = self._followed(event.item)
-        name = item.name
-        before = self._items.get(name)
+        before = self._items.get(item.name)
         if event.type is EventType.DELETED or not item.slices:
             # Without slices: its label now names another Service. A server says DELETED then, a filter may not.
-            self._items.pop(name, None)
+            self._items.pop(item.name, None)
             return _services(before)
         if before == item:
             return _NONE
-        self._items[name] = item
+        self._items[item.name] = item
         return _services(before) | _services(item)
 
     def slices(self, service: str) -> tuple[EndpointSlice, ...]:
