@@ -1,6 +1,6 @@
 """What a follower keeps of one namespace: the members of its Services, or what these Services say of themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -34,6 +34,11 @@ class Book(Protocol):
         """Let go of what was held long enough; whether that changed anything."""
 
 
+def joined(parts: Sequence[tuple[Member, ...]]) -> tuple[Member, ...]:
+    """All in a row; one alone is not copied."""
+    return parts[0] if len(parts) == 1 else tuple(chain.from_iterable(parts))
+
+
 class MemberBook:
     """The members of some Services of one namespace, or of `EVERY` one."""
 
@@ -47,7 +52,7 @@ class MemberBook:
 
     @property
     def members(self) -> tuple[Member, ...]:
-        return tuple(chain.from_iterable([roster.members for roster in self._rosters.values()]))
+        return joined([roster.members for roster in self._rosters.values()])
 
     @property
     def found(self) -> tuple[str, ...]:

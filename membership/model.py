@@ -72,7 +72,9 @@ class Snapshot:
     @property
     def endpoints(self) -> tuple[str, ...]:
         """Each `host:port` once, in the order of `members`, without members that have no port."""
-        return tuple(dict.fromkeys([endpoint for member in self.members if (endpoint := member.endpoint) is not None]))
+        # Not by the members' property: with 20,000 it takes a third more.
+        found = [join_host_port(member.address, port) for member in self.members if (port := member.port) is not None]
+        return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Roster:
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
-            self._hold(now, before)
+            self._hold(now)
         return self._compose() or was_known != self.known
 
     def release(self, now: float) -> bool:
@@ -86,18 +86,18 @@ class Roster:
         before = namesakes.pop() if namesakes else None
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
-    def _hold(self, now: float, before: Decision) -> None:
+    def _hold(self, now: float) -> None:
         present = self._decision.present
-        vanished = before.present - present
-        if vanished or self._held:
-            held = {uid: each for uid, each in self._held.items() if uid not in present}
-            for member in self.members if vanished else ():
-                if member.uid and member.uid in vanished and member.uid not in self._doomed:
-                    held.setdefault(member.uid, (member, now + HOLD))
+        held = {uid: each for uid, each in self._held.items() if uid not in present}
+        for member in self._decision.vanished:
+            if member.uid and member.uid not in self._doomed:
+                held.setdefault(member.uid, (member, now + HOLD))
+        if held:
             addresses = {address for member, _ in held.values() for address in member.addresses}
             taken = addresses.intersection(chain.from_iterable(map(_ADDRESSES, self._decision.members)))
-            self._held = {uid: each for uid, each in held.items() if taken.isdisjoint(each[0].addresses)}
-        self._doomed = (self._doomed & present) | self._decision.terminating
+            held = {uid: each for uid, each in held.items() if taken.isdisjoint(each[0].addresses)}
+        self._held = held
+        self._doomed = self._decision.terminating.union(filter(present.__contains__, self._doomed))
 
     def _compose(self) -> bool:
         before = self.members

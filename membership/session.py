@@ -16,7 +16,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
-from membership.book import DefinitionBook, MemberBook
+from membership.book import DefinitionBook, MemberBook, joined
 from membership.candidates import FAMILIES, Rules
 from membership.errors import ApiError, Forbidden, MembershipTimeout, SettingsError, Unauthorized
 from membership.follower import Follower, NamespaceStatus, Shared, Standing
@@ -293,7 +293,7 @@ class Membership:
         if self._synced:
             self._publish(
                 _List(
-                    tuple(chain.from_iterable([book.members for book in self._books])),
+                    joined([book.members for book in self._books]),
                     tuple(chain.from_iterable([book.unknown for book in self._books])),
                     self._defined(),
                     tuple(chain.from_iterable([book.found for book in self._books])),

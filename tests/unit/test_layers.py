@@ -19,6 +19,7 @@ _PURE_NAMES = (
     "store",
     "candidates",
     "members",
+    "keys",
     "roster",
     "book",
     "policy",

@@ -473,13 +473,16 @@ def test_a_decision_that_begins_with_the_last_one_is_the_one_that_begins_anew(
     told: list[list[EndpointSlice]], rules: Rules
 ) -> None:
     known: dict[int, SliceReading] = {}
-    before = None
+    before: Decision | None = None
     for slices in told:
         for slice in slices:
             known.setdefault(id(slice), read_slice(slice, rules))
         readings = [known[id(slice)] for slice in slices]
         decision = decide(readings, rules, before)
         assert decided(decision) == decided(decide(readings, rules))
+        were = before.members if before else ()
+        vanished = {one for one in were if (one.uid or one.address) not in decision.present}
+        assert set(decision.vanished) == vanished and len(decision.vanished) == len(vanished)
         before = decision
 
 
@@ -491,6 +494,17 @@ def test_one_change_of_many_is_all_that_is_decided() -> None:
     after = members._decide_change(before, (read_slice(changed, DEFAULT, first),))
     assert after is not None
     assert [member.uid for member in after.members] == [*map(str, range(1, 40)), "new"]
+
+
+def test_addresses_of_two_zones_are_two_members_of_one_rank() -> None:
+    rules = Rules(family="ipv6")
+    pods = [pod(f"fe80::1%{zone}", f"{zone}") for zone in range(40)]
+    before = decide([first := read_slice(piece(*pods, family="IPv6", rv=1), rules)], rules)
+    later = piece(*pods[:20], *pods[21:], family="IPv6", rv=2)
+    after = members._decide_change(before, (read_slice(later, rules, first),))
+    assert after is not None
+    assert {member.uid for member in after.members} == {f"{zone}" for zone in range(40) if zone != 20}
+    assert [member.uid for member in after.vanished] == ["20"]
 
 
 def test_what_is_no_member_may_be_twice_in_a_slice() -> None:
