@@ -37,10 +37,7 @@ class Keys(Set[str]):
         for key in come:
             if key in more or key in self._base and key not in away:
                 return None
-            if key in away:
-                away.discard(key)
-            else:
-                more.add(key)
+            more.add(key)
         if len(away) + len(more) > max(_LEAST, len(self._base) // _SHARE):
             return Keys((self._base - away) | more)
         return Keys(self._base, frozenset(away), frozenset(more))

@@ -3,6 +3,7 @@
 Every case also holds that explain() says the same as the list: the addresses it calls included are the members'.
 """
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -494,6 +495,28 @@ def test_one_change_of_many_is_all_that_is_decided() -> None:
     after = members._decide_change(before, (read_slice(changed, DEFAULT, first),))
     assert after is not None
     assert [member.uid for member in after.members] == [*map(str, range(1, 40)), "new"]
+
+
+WRITTEN = st.one_of(
+    st.text(max_size=8),
+    st.ip_addresses(v=4).map(str),
+    st.lists(
+        st.sampled_from(["0", "1", "10", "010", "255", "256", "+1", " 1", "1_0", "-1", "\u0661", ""]), max_size=5
+    ).map(".".join),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(address=WRITTEN)
+def test_an_ipv4_address_is_what_ipaddress_takes_for_one(address: str) -> None:
+    (candidate,) = read_slice(piece(pod(address, "1"), rv=1), DEFAULT).candidates
+    try:
+        number = int(ipaddress.IPv4Address(address))
+    except ValueError:
+        assert candidate.member is None and "is no IPv4 address" in candidate.reason
+    else:
+        assert candidate.member and candidate.member.address == address
+        assert int.from_bytes(candidate.rank[1:], "big") == number
 
 
 def test_addresses_of_two_zones_are_two_members_of_one_rank() -> None:
