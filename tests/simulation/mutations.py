@@ -280,8 +280,8 @@ MEMBERS = (
     Edit(
         "the older of two slices counts",
         "members",
-        "key=lambda reading: reading.order)\n    return replace",
-        "key=lambda reading: -reading.order)\n    return replace",
+        "key=lambda reading: reading.order)\n        decision =",
+        "key=lambda reading: -reading.order)\n        decision =",
     ),
     Edit(
         "slices of the deleted Service count",
@@ -315,10 +315,11 @@ MEMBERS = (
     ),
     Edit(
         "a change never looks at the others",
-        "members",
-        "return found if len(found) == size else None",
-        "return found",
+        "keys",
+        "if key in more or key in self._base and key not in away:",
+        "if False:",
     ),
+    Edit("a change never tells who vanished", "members", "if candidate.identity not in present:", "if False:"),
     Edit("hold for ever", "roster", "if until <= now]", "if until <= now - 1e9]"),
 )
 FOUND = (
