@@ -9,12 +9,12 @@ _LEAST = 32
 
 
 class Keys(Set[str]):
-    """Never changes. What it shares is not even touched: to copy 20,000 strings' references takes a millisecond."""
+    """Never changes. What versions share is not touched: copying 20,000 references to strings takes a millisecond."""
 
     __slots__ = ("_base", "_come", "_gone")
 
-    def __init__(self, base: frozenset[str], gone: frozenset[str] = _NONE, come: frozenset[str] = _NONE) -> None:
-        self._base, self._gone, self._come = base, gone, come
+    def __init__(self, base: Iterable[str], gone: frozenset[str] = _NONE, come: frozenset[str] = _NONE) -> None:
+        self._base, self._gone, self._come = frozenset(base), gone, come
 
     def __contains__(self, key: object) -> bool:
         return key in self._come or key in self._base and key not in self._gone

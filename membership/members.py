@@ -60,13 +60,10 @@ def decide(readings: Iterable[SliceReading], rules: Rules, before: Decision | No
     readings = tuple(readings)
     owners = {reading.slice.owner_uid for reading in readings}
     owners.discard("")
-    if len(owners) < 2:  # nothing is outdated
-        decision = before and _decide_change(before, readings)
-        if decision:
-            return decision
-        decision = _decide_apart(readings)
-    else:
-        decision = None
+    alike = len(owners) < 2  # nothing is outdated
+    if alike and before and (change := _decide_change(before, readings)):
+        return change
+    decision = _decide_apart(readings) if alike else None
     if decision is None:
         oldest_first = sorted(readings, key=lambda reading: reading.order)
         decision = _decide_together(oldest_first, _newest_owner(oldest_first), rules)

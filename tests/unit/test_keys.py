@@ -13,7 +13,7 @@ FEW = st.sets(st.integers(0, 60).map(str), max_size=6)
 def test_after_any_changes_it_is_the_set_that_they_make(
     first: set[str], changes: list[tuple[set[str], set[str]]]
 ) -> None:
-    model, keys = set(first), Keys(frozenset(first))
+    model, keys = set(first), Keys(first)
     for gone, come in changes:
         gone &= model
         later, before = keys.replaced(gone, sorted(come)), set(model)
@@ -27,13 +27,20 @@ def test_after_any_changes_it_is_the_set_that_they_make(
             keys = later
 
 
+def test_it_is_a_set_like_others() -> None:
+    keys = Keys("ab").replaced("a", ["c"])
+    assert keys is not None
+    for result, expected in ((keys, "bc"), (keys & {"b"}, "b"), (keys - {"b"}, "c"), (keys | {"d"}, "bcd")):
+        assert isinstance(result, Keys) and set(result) == set(expected)
+
+
 def test_one_that_comes_twice_at_once_is_refused() -> None:
-    assert Keys(frozenset("ab")).replaced("a", ["c", "c"]) is None
+    assert Keys("ab").replaced("a", ["c", "c"]) is None
 
 
 def test_what_it_keeps_beside_the_shared_ones_stays_small() -> None:
     """Else each change would copy all that ever came."""
-    keys: Keys | None = Keys(frozenset(map(str, range(1000))))
+    keys: Keys | None = Keys(map(str, range(1000)))
     most = 0
     for number in range(5000):
         assert keys is not None
