@@ -75,7 +75,7 @@ def decide(readings: Iterable[SliceReading], rules: Rules, before: Decision | No
 def _decide_change(before: Decision, readings: tuple[SliceReading, ...]) -> Decision | None:
     """The decision before with other candidates, so that a change costs what has changed; None where all are decided.
 
-    Of 20,000 endpoints in 200 slices one takes 1 ms instead of 20, and most of them are not looked at.
+    Of 20,000 endpoints in 200 slices one takes 0.9 ms instead of 12, and most of them are not looked at.
     """
     if before.apart is None:
         return None
