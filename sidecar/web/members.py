@@ -132,10 +132,9 @@ class Members:
 
     def _reply(self, question: _Question) -> Reply:
         """One for all that wait for this list: they are released at one moment, so its age is the same for all."""
-        snapshot = self._membership.current()
-        key = (snapshot.generation, question.format, question.service)
+        key = (self._newest.generation, question.format, question.service)
         if key not in self._replies:
-            response = self._render(snapshot, question, {})
+            response = self._render(self._membership.current(), question, {})
             response.raw_headers.extend(HEADERS)
             self._replies[key] = Reply(response)
         return self._replies[key]
