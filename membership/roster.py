@@ -1,13 +1,15 @@
 """The members of one Service over time: what is kept between two decisions, and for how long.
 
 Two things are kept. The reading of each slice, so that an event costs the endpoints of the slices that changed and not
-of all. And a member that vanished from the slices without ever having been seen terminating: when the endpointslice
-controller moves a pod between two slices it writes them one after the other, and the removal may come first
-(watch.md section 2). Such a member stays for `HOLD` seconds. A list answer is the truth at one moment: it has no holds.
+of all. And a member that vanished from the slices, or from those of one family, without ever having been seen
+terminating: when the endpointslice controller moves a pod between two slices it writes them one after the other, and
+the removal may come first (watch.md section 2). Such a member stays as it was for `HOLD` seconds. A list answer is the
+truth at one moment: it has no holds.
 """
 
 from bisect import insort
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 
@@ -28,6 +30,7 @@ class Roster:
         self._rules = rules
         self._decision: Decision = decide((), rules)
         self._held: dict[str, tuple[Member, float]] = {}  # uid -> (the member, until when)
+        self._rest: dict[str, Member] = {}  # uid -> what the slices still say of a held one, in its other family
         self._doomed: frozenset[str] = frozenset()  # uids seen terminating, while any slice names them
         self.members: tuple[Member, ...] = ()
         self.known = False
@@ -49,7 +52,7 @@ class Roster:
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
-            self._hold(now)
+            self._hold(before.members, now)
         return self._compose() or was_known != self.known
 
     def release(self, now: float) -> bool:
@@ -57,6 +60,7 @@ class Roster:
         due = [uid for uid, (_, until) in self._held.items() if until <= now]
         for uid in due:
             del self._held[uid]
+            self._rest.pop(uid, None)
         return bool(due) and self._compose()
 
     @property
@@ -77,8 +81,9 @@ class Roster:
                 included=True,
                 reason=f"missing from the slices for less than {HOLD} s: it may be moving between two of them",
             )
-            for member, _ in self._held.values()
+            for uid, (member, _) in self._held.items()
             for address in member.addresses
+            if uid not in self._rest or address not in self._rest[uid].addresses
         )
         return explain(self._decision.readings, self._decision, self._rules) + held
 
@@ -86,17 +91,23 @@ class Roster:
         before = namesakes.pop() if namesakes else None
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
-    def _hold(self, now: float) -> None:
-        present = self._decision.present
-        held = {uid: each for uid, each in self._held.items() if uid not in present}
-        for member in self._decision.vanished:
+    def _hold(self, before: Iterable[Member], now: float) -> None:
+        present, there = self._decision.present, dict[str, Member]()
+        lessened: list[Member] = []
+        if self._rules.family == "both":
+            there = {member.uid: member for member in self._decision.members if member.uid}
+            lessened = [member for member in before if _lacks_family(there.get(member.uid or ""), member)]
+        held = self._held.items()
+        held_on = {uid: each for uid, each in held if uid not in present or _lacks_family(there.get(uid), each[0])}
+        for member in (*self._decision.vanished, *lessened):
             if member.uid and member.uid not in self._doomed:
-                held.setdefault(member.uid, (member, now + HOLD))
-        if held:
-            addresses = {address for member, _ in held.values() for address in member.addresses}
+                held_on.setdefault(member.uid, (member, now + HOLD))
+        if held_on:
+            addresses = {address for member, _ in held_on.values() for address in member.addresses}
             taken = addresses.intersection(chain.from_iterable(map(_ADDRESSES, self._decision.members)))
-            held = {uid: each for uid, each in held.items() if taken.isdisjoint(each[0].addresses)}
-        self._held = held
+            taken -= {address for uid in held_on if uid in there for address in there[uid].addresses}
+            held_on = {uid: each for uid, each in held_on.items() if taken.isdisjoint(each[0].addresses)}
+        self._held, self._rest = held_on, {uid: there[uid] for uid in held_on if uid in there}
         self._doomed = self._decision.terminating.union(filter(present.__contains__, self._doomed))
 
     def _compose(self) -> bool:
@@ -104,7 +115,20 @@ class Roster:
         self.members = self._decision.members
         if self._held:
             members = list(self.members)
-            for member, _ in self._held.values():  # few, and a rank is parsed: not for each of 1000 others
-                insort(members, member, key=rank)
+            if self._rest:
+                members = [member for member in members if member.uid not in self._rest]
+            for uid, (member, _) in self._held.items():  # few, and a rank is parsed: not for each of 1000 others
+                rest = self._rest.get(uid)
+                insort(members, _as_now(member, rest) if rest else member, key=rank)
             self.members = tuple(members)
         return self.members != before
+
+
+def _lacks_family(now: Member | None, before: Member) -> bool:
+    """Whether this pod has lost an address, and no other came for it, as in a move within one family."""
+    return now is not None and not now.terminating and set(now.addresses) < set(before.addresses)
+
+
+def _as_now(held: Member, now: Member) -> Member:
+    """The held member with the conditions that its other family's slices have by now."""
+    return replace(held, ready=now.ready, serving=now.serving, terminating=now.terminating)

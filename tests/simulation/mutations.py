@@ -300,7 +300,7 @@ MEMBERS = (
     Edit("no removal hold", "roster", "now + HOLD)", "now)"),
     Edit("hold what was seen terminating", "roster", " and member.uid not in self._doomed:", ":"),
     Edit("hold what a list does not name", "roster", "if listed or not self.known:", "if not self.known:"),
-    Edit("hold an address that another pod has", "roster", " if taken.isdisjoint(each[0].addresses)", ""),
+    Edit("hold an address that another pod has", "roster", " if taken.isdisjoint(each[0].addresses)}", "}"),
     Edit(
         "a change leaves who is gone",
         "members",
