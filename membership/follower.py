@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -232,11 +232,8 @@ class Follower:
             with shared.lock:
                 if self._stream is not stream:
                     break  # a verification replaced what this stream would go on from
-                for round in _rounds(events):
-                    touched = [self._reflector.received(event, read_at) for event in round]
-                    whole_truth = self._reflector.whole_truth
-                    self._book.update(frozenset(chain.from_iterable(touched)), read_at, listed=whole_truth)
-                shared.changed(read_at)
+                touched = [self._reflector.received(event, read_at) for event in events]
+                self._update(frozenset(chain.from_iterable(touched)), read_at, listed=self._reflector.whole_truth)
             if failure is not None:
                 self._fail(failure)
                 return
@@ -358,20 +355,3 @@ class Follower:
                 self.namespace,
                 self._reflector.resource_version,
             )
-
-
-def _rounds(events: Sequence[Event]) -> Iterator[Sequence[Event]]:
-    """The events of one read, cut before an object that comes again: what it said in between counts as well.
-
-    A pod that terminates in one event and is gone in the next would else be held, as if it was moving (roster.py).
-    """
-    start, names = 0, set[str]()
-    for at, event in enumerate(events):
-        if event.item is None:
-            continue
-        if event.item.name in names:
-            yield events[start:at]
-            start = at
-            names.clear()
-        names.add(event.item.name)
-    yield events[start:]
