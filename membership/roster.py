@@ -8,7 +8,7 @@ truth at one moment: it has no holds.
 """
 
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
@@ -30,7 +30,6 @@ class Roster:
         self._rules = rules
         self._decision: Decision = decide((), rules)
         self._held: dict[str, tuple[Member, float]] = {}  # uid -> (the member, until when)
-        self._rest: dict[str, Member] = {}  # uid -> what the slices still say of a held one, in its other family
         self._doomed: frozenset[str] = frozenset()  # uids seen terminating, while any slice names them
         self.members: tuple[Member, ...] = ()
         self.known = False
@@ -60,7 +59,6 @@ class Roster:
         due = [uid for uid, (_, until) in self._held.items() if until <= now]
         for uid in due:
             del self._held[uid]
-            self._rest.pop(uid, None)
         return bool(due) and self._compose()
 
     @property
@@ -70,6 +68,7 @@ class Roster:
 
     def explain(self) -> tuple[Explanation, ...]:
         """Every address of every slice, and every held member."""
+        rest = self._named(self._held)
         held = tuple(
             Explanation(
                 address=address,
@@ -83,7 +82,7 @@ class Roster:
             )
             for uid, (member, _) in self._held.items()
             for address in member.addresses
-            if uid not in self._rest or address not in self._rest[uid].addresses
+            if uid not in rest or address not in rest[uid].addresses
         )
         return explain(self._decision.readings, self._decision, self._rules) + held
 
@@ -92,11 +91,9 @@ class Roster:
         return before if before is not None and before.slice is slice else read_slice(slice, self._rules, before)
 
     def _hold(self, before: Iterable[Member], now: float) -> None:
-        present, there = self._decision.present, dict[str, Member]()
-        lessened: list[Member] = []
-        if self._rules.family == "both":
-            there = {member.uid: member for member in self._decision.members if member.uid}
-            lessened = [member for member in before if _lacks_family(there.get(member.uid or ""), member)]
+        present = self._decision.present
+        there = self._named(present)
+        lessened = [member for member in before if _lacks_family(there.get(member.uid or ""), member)] if there else ()
         held = self._held.items()
         held_on = {uid: each for uid, each in held if uid not in present or _lacks_family(there.get(uid), each[0])}
         for member in (*self._decision.vanished, *lessened):
@@ -107,19 +104,24 @@ class Roster:
             taken = addresses.intersection(chain.from_iterable(map(_ADDRESSES, self._decision.members)))
             taken -= {address for uid in held_on if uid in there for address in there[uid].addresses}
             held_on = {uid: each for uid, each in held_on.items() if taken.isdisjoint(each[0].addresses)}
-        self._held, self._rest = held_on, {uid: there[uid] for uid in held_on if uid in there}
+        self._held = held_on
         self._doomed = self._decision.terminating.union(filter(present.__contains__, self._doomed))
+
+    def _named(self, uids: Container[str]) -> dict[str, Member]:
+        """What the slices say of these pods; nothing with one family, of which a held pod has lost all they said."""
+        if self._rules.family != "both":
+            return {}
+        return {member.uid: member for member in self._decision.members if member.uid and member.uid in uids}
 
     def _compose(self) -> bool:
         before = self.members
         self.members = self._decision.members
         if self._held:
-            members = list(self.members)
-            if self._rest:
-                members = [member for member in members if member.uid not in self._rest]
+            members, rest = list(self.members), self._named(self._held)
+            if rest:
+                members = [member for member in members if member.uid not in rest]
             for uid, (member, _) in self._held.items():  # few, and a rank is parsed: not for each of 1000 others
-                rest = self._rest.get(uid)
-                insort(members, _as_now(member, rest) if rest else member, key=rank)
+                insort(members, _as_now(member, rest[uid]) if uid in rest else member, key=rank)
             self.members = tuple(members)
         return self.members != before
 
