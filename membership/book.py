@@ -1,6 +1,6 @@
 """What a follower keeps of one namespace: the members of its Services, or what these Services say of themselves."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -27,8 +27,11 @@ class Book(Protocol):
     def release_at(self) -> float | None:
         """When `release` is due next."""
 
-    def update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
-        """Take over what changed in the store; `listed`: it is the whole truth of one moment."""
+    def update(self, touched: frozenset[str], now: float, *, listed: bool, passed: Sequence[Item] = ()) -> None:
+        """Take over what changed in the store; `listed`: it is the whole truth of one moment.
+
+        `passed`: what was in the store since the last update, and may be there no more.
+        """
 
     def release(self, now: float) -> bool:
         """Let go of what was held long enough; whether that changed anything."""
@@ -71,17 +74,26 @@ class MemberBook:
         planned = (roster.release_at for roster in self._rosters.values())
         return min((at for at in planned if at is not None), default=None)
 
-    def update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
+    def update(self, touched: frozenset[str], now: float, *, listed: bool, passed: Sequence[Item] = ()) -> None:
+        doomed = frozenset(chain.from_iterable(map(_terminating, passed)))
         if self._every:
             self._rosters.update({name: Roster(self._rules) for name in touched - self._rosters.keys()})
         for service, roster in self._rosters.items():
             if service in touched or listed and roster.release_at is not None:
-                roster.update(self.store.slices(service), now, listed=listed)
+                roster.update(self.store.slices(service), now, listed=listed, doomed=doomed)
         if self._every:
             self._rosters = {name: roster for name, roster in sorted(self._rosters.items()) if roster.known}
 
     def release(self, now: float) -> bool:
         return any([roster.release(now) for roster in self._rosters.values()])
+
+
+def _terminating(item: Item) -> Iterator[str]:
+    """The uids of the pods that it calls so."""
+    for endpoint in chain.from_iterable(slice.endpoints or () for slice in item.slices):
+        conditions, target = endpoint.conditions, endpoint.target_ref
+        if conditions and conditions.terminating and target and target.uid:
+            yield target.uid
 
 
 class DefinitionBook:
@@ -119,7 +131,7 @@ class DefinitionBook:
             self._definitions[item.name] = item.definition
         return frozenset() if before == self._definitions.get(item.name) else frozenset((item.name,))
 
-    def update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
+    def update(self, touched: frozenset[str], now: float, *, listed: bool, passed: Sequence[Item] = ()) -> None:
         """Nothing is made of a definition."""
 
     def release(self, now: float) -> bool:

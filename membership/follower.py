@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -16,7 +16,7 @@ from membership.pace import Leave, Pace
 from membership.policy import SHORT_STREAM, Cause, Policy
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.transport import Interrupt
-from membership.wire import Event, Listing, Seen
+from membership.wire import Event, Item, Listing, Seen
 
 log = logging.getLogger("membership")
 
@@ -233,7 +233,10 @@ class Follower:
                 if self._stream is not stream:
                     break  # a verification replaced what this stream would go on from
                 touched = [self._reflector.received(event, read_at) for event in events]
-                self._update(frozenset(chain.from_iterable(touched)), read_at, listed=self._reflector.whole_truth)
+                # Without those that a list beside the stream has overtaken: these touch nothing.
+                passed = [event.item for event, services in zip(events, touched) if event.item and services][:-1]
+                services, whole_truth = frozenset(chain.from_iterable(touched)), self._reflector.whole_truth
+                self._update(services, read_at, listed=whole_truth, passed=passed)
             if failure is not None:
                 self._fail(failure)
                 return
@@ -275,8 +278,8 @@ class Follower:
         """Whether this list is what the store holds now; one that the stream has overtaken says nothing of it."""
         return self._reflector.resource_version == listing.resource_version
 
-    def _update(self, touched: frozenset[str], now: float, *, listed: bool) -> None:
-        self._book.update(touched, now, listed=listed)
+    def _update(self, touched: frozenset[str], now: float, *, listed: bool, passed: Sequence[Item] = ()) -> None:
+        self._book.update(touched, now, listed=listed, passed=passed)
         self._shared.changed(now)
 
     def _fail(self, error: ApiError) -> None:

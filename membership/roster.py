@@ -34,11 +34,14 @@ class Roster:
         self.members: tuple[Member, ...] = ()
         self.known = False
 
-    def update(self, slices: Iterable[EndpointSlice], now: float, *, listed: bool) -> bool:
+    def update(
+        self, slices: Iterable[EndpointSlice], now: float, *, listed: bool, doomed: frozenset[str] = frozenset()
+    ) -> bool:
         """Decide anew from all slices of the Service. True when members or `known` changed.
 
         `listed`: the slices are the whole truth of one moment, as a list answer or a v1 Endpoints object is: what is
         missing in it is gone and not on its way. Nor is anything on its way when the last slice is gone.
+        `doomed`: uids seen terminating in what came and went since the last decision: they are not on their way either.
         """
         # By name; the slices made of one v1 Endpoints object share theirs, and keep their order.
         known: dict[str, list[SliceReading]] = {}
@@ -51,6 +54,7 @@ class Roster:
         if listed or not self.known:
             self._held, self._doomed = {}, self._decision.terminating
         else:
+            self._doomed |= doomed
             self._hold(before.members, now)
         return self._compose() or was_known != self.known
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from membership import Membership, connect
+import pytest
+
+from membership import Membership, connect, roster
 from membership.errors import BadAnswer
 from membership.testing import FakeKube
 from tests.faults.stage import THREE, TWO, Seen, addresses
@@ -29,8 +31,8 @@ def listed(version: int, *names: int) -> Answer:
     return JSON, json.dumps(body).encode()
 
 
-def changed(version: int, *names: int) -> bytes:
-    return json.dumps({"type": "MODIFIED", "object": _slice(version, names)}).encode() + b"\n"
+def changed(version: int, *names: int, ending: tuple[int, ...] = ()) -> bytes:
+    return json.dumps({"type": "MODIFIED", "object": _slice(version, names, ending)}).encode() + b"\n"
 
 
 def failed(code: int) -> bytes:
@@ -38,10 +40,17 @@ def failed(code: int) -> bytes:
     return json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
 
-def _slice(version: int, names: tuple[int, ...]) -> dict[str, Any]:
+def _slice(version: int, names: tuple[int, ...], ending: tuple[int, ...] = ()) -> dict[str, Any]:
     labels = {"kubernetes.io/service-name": "is"}
     metadata = {"name": "is-1", "namespace": "wso2", "resourceVersion": str(version), "labels": labels}
-    endpoints = [{"addresses": [f"10.244.0.{name}"]} for name in names]
+    endpoints = [
+        {
+            "addresses": [f"10.244.0.{name}"],
+            "conditions": {"terminating": name in ending},
+            "targetRef": {"kind": "Pod", "name": f"is-{name}", "uid": f"u{name}"},
+        }
+        for name in names
+    ]
     return {"kind": "EndpointSlice", "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints, "ports": []}
 
 
@@ -115,6 +124,24 @@ def test_an_event_before_an_error_in_the_same_bytes_counts() -> None:
         snapshot = membership.wait(2, 10)
         assert addresses(snapshot) == ["10.244.0.5", "10.244.0.6"]
         assert snapshot.resource_versions == {"wso2": "11"}
+
+
+def test_who_terminates_and_is_gone_in_the_same_bytes_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of both events only the last was decided on, and the pod was held as if it was moving between two slices."""
+    monkeypatch.setattr(roster, "HOLD", 60.0)
+    stream = changed(11, 5, 6, ending=(6,)) + changed(12, 5)
+    over = threading.Event()
+
+    def watch(number: int) -> Answer:
+        if number > 1:
+            over.wait(60)
+        return JSON, stream if number == 1 else b""
+
+    with answering(lambda n: listed(10, 5, 6), watch) as membership:
+        try:
+            until(lambda: addresses(membership.current()) == ["10.244.0.5"], 10, "the list without it")
+        finally:
+            over.set()
 
 
 def test_protobuf_under_another_name_is_read() -> None:

@@ -220,6 +220,8 @@ class Cluster:
             Place(pod.address, pod.uid or None, pod.ready and not pod.terminating, pod.ready, pod.terminating)
             for pod in piece.pods
         )
+        if piece.deleted:  # a deletion tells what was there, whatever is known of the pods by now
+            places = log.states[-1][piece.name].places
         rv = self.history.rv = self.history.rv + 1
         body = slice_body(service, piece, places, rv)
         stored = Piece(rv, service.name, piece.owner, piece.created, places, body)

@@ -325,6 +325,12 @@ MEMBERS = (
 FOUND = (
     # What the simulation has found, put back in.
     Edit(
+        "who terminates and is gone in one read is held",
+        "follower",
+        "listed=whole_truth, passed=passed)",
+        "listed=whole_truth)",
+    ),
+    Edit(
         "a list that the stream has overtaken ends what is held",
         "follower",
         "return self._reflector.resource_version == listing.resource_version",

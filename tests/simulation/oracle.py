@@ -259,8 +259,8 @@ class Oracle(Watched):
                 "restored", not line.former and line is not part.former, "goes on with a stream from before the restore"
             )
             part.mixed = part.mixed or line.history is not part.history
-            part.rv = rv
-            part.take(now, listed=part.resource == "endpoints")
+            since, part.rv = part.rv, rv
+            part.take(now, listed=part.resource == "endpoints", since=since)
 
     def _check_restored(self, part: Part, line: Connection, mark: Mark) -> None:
         if part.history is not None and part.history is not mark.history and mark.rv < line.held:

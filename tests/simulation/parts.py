@@ -47,11 +47,15 @@ class Part:
     not_before: dict[bool, float] = field(default_factory=dict)
     """What the server's Retry-After says, to its own thread (True) and beside it."""
 
-    def take(self, now: float, *, listed: bool) -> None:
-        """Version `rv` is held from now on: what must be shown, by the documents of roster.py and no code of it."""
+    def take(self, now: float, *, listed: bool, since: int | None = None) -> None:
+        """Version `rv` is held from now on: what must be shown, by the documents of roster.py and no code of it.
+
+        `since`: the version held before, where events told all that was in between.
+        """
         assert self.history is not None
-        before = self.truth
-        self.truth = truth = self.history.logs[self.resource, self.namespace].truth(self.rv)
+        before, log = self.truth, self.history.logs[self.resource, self.namespace]
+        self.truth = truth = log.truth(self.rv)
+        passed = [] if since is None else [log.truth(write.rv) for write in log.since(since, self.rv)[:-1]]
         for service in self.services:
             pieces = truth.services.get(service)
             held = {uid: kept for uid, kept in self.held.items() if kept[0].service == service}
@@ -59,6 +63,7 @@ class Part:
                 continue
             found = truth.members.get(service, ())
             dying = truth.dying(service)
+            doomed = self.doomed.get(service, set()).union(*(one.dying(service) for one in passed))
             for uid in held:
                 del self.held[uid]
             if listed or pieces is None:
@@ -70,9 +75,9 @@ class Part:
                     if pod and pod not in named and shown.address not in taken:
                         if pod in held:
                             self.held[pod] = held[pod]
-                        elif pod not in self.doomed.get(service, ()):
+                        elif pod not in doomed:
                             self.held[pod] = (shown, now + HOLD)
-                self.doomed[service] = (self.doomed.get(service, set()) & named) | dying
+                self.doomed[service] = (doomed & named) | dying
             self.show(service)
 
     def show(self, service: str) -> None:

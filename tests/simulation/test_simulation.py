@@ -114,6 +114,21 @@ def test_a_list_that_the_stream_has_overtaken_ends_no_hold() -> None:
     assert len(failures) > 3 and {failure.rule for failure in failures} == {"list"}
 
 
+def test_who_terminates_and_is_gone_in_one_read_is_not_held() -> None:
+    """What stands in between holds the stream's bytes for a second: rare in a schedule of chance."""
+    setting = replace(generate(0).setting, services=("wso2/is",), options=Options(), replicas=1, pods=4)
+    schedules = []
+    for pod in range(4):
+        ends = [Step(5.1, "terminate", pod), Step(5.2, "gone", pod), Step(5.3, "start", 0), Step(5.4, "ready", 1)]
+        schedules.append(Schedule(pod, setting, (Step(5.0, "buffer", seconds=1.0), *ends)))
+    for schedule in schedules:
+        assert run(schedule).failure is None
+    (mistake,) = [mutation for mutation in MUTATIONS if "gone in one read" in mutation.mistake]
+    with mistake.made():
+        failures = [run(schedule).failure for schedule in schedules]
+    assert {failure and failure.rule for failure in failures} == {"list"}
+
+
 def test_every_edit_fits_the_source_and_every_name_is_there_once() -> None:
     assert max(Counter(mutation.mistake for mutation in MUTATIONS).values()) == 1
     for mutation in MUTATIONS:

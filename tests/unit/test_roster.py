@@ -142,6 +142,14 @@ def test_who_was_ever_seen_terminating_is_not_held() -> None:
     assert told.addresses == [B]
 
 
+def test_who_terminated_since_the_last_decision_is_not_held() -> None:
+    told = Told(OTHER, piece(pod(A, "a"), rv=2), piece(pod(C, "c"), rv=3, name="three"))
+    assert told.roster.update([OTHER], 10.0, listed=False, doomed=frozenset({"a", "never heard of"}))
+    assert told.addresses == [B, C], "c may be on its way"
+    assert told.event(10.1, OTHER, piece(pod(A, "a"), rv=6))
+    assert not told.event(10.2, OTHER) and told.addresses == [A, B, C], "what is gone is forgotten"
+
+
 def test_a_list_is_the_truth_of_one_moment_nothing_is_held_against_it() -> None:
     told = Told(OTHER, piece(pod(A, "a"), rv=2))
     assert told.relist(10.0, OTHER)
