@@ -131,6 +131,9 @@ class DefinitionBook:
             self._definitions[item.name] = item.definition
         return frozenset() if before == self._definitions.get(item.name) else frozenset((item.name,))
 
+    def missing(self, items: Iterable[Item]) -> frozenset[str]:
+        return frozenset(self._definitions) - {item.name for item in items}
+
     def update(self, touched: frozenset[str], now: float, *, listed: bool, passed: Sequence[Item] = ()) -> None:
         """Nothing is made of a definition."""
 

@@ -160,6 +160,8 @@ def _parse(address: str, address_type: str) -> tuple[str, bytes]:
 
 def _member(endpoint: Endpoint, address: str, slice: EndpointSlice, ports: Mapping[str, int], rules: Rules) -> Member:
     conditions, target = endpoint.conditions, endpoint.target_ref
+    if target and (target.kind or "Pod") != "Pod":
+        target = None  # several addresses of one Node, or of what a third party writes, are no one pod
     return Member(
         address=address,
         port=rules.port if isinstance(rules.port, int) else ports.get(rules.port),

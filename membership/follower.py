@@ -10,7 +10,7 @@ from random import Random
 from typing import NamedTuple
 
 from membership.book import Book
-from membership.errors import ApiError, Silent, Unreachable
+from membership.errors import ApiError, Expired, Silent, Unreachable
 from membership.kube import ApiServer, Stream
 from membership.pace import Leave, Pace
 from membership.policy import SHORT_STREAM, Cause, Policy
@@ -232,7 +232,12 @@ class Follower:
             with shared.lock:
                 if self._stream is not stream:
                     break  # a verification replaced what this stream would go on from
-                touched = [self._reflector.received(event, read_at) for event in events]
+                touched: list[frozenset[str]] = []
+                try:
+                    for event in events:
+                        touched.append(self._reflector.received(event, read_at))
+                except Expired as error:
+                    failure = error
                 # Without those that a list beside the stream has overtaken: these touch nothing.
                 passed = [event.item for event, services in zip(events, touched) if event.item and services][:-1]
                 services, whole_truth = frozenset(chain.from_iterable(touched)), self._reflector.whole_truth

@@ -79,11 +79,14 @@ Action = List | Watch | Wait
 
 
 class Store(Protocol):
-    """What is kept of the API server's objects; both return the Services of which something changed."""
+    """What is kept of the API server's objects; `replace` and `apply` return the Services that they changed."""
 
     def replace(self, items: Iterable[Item]) -> frozenset[str]: ...
 
     def apply(self, event: Event) -> frozenset[str]: ...
+
+    def missing(self, items: Iterable[Item]) -> frozenset[str]:
+        """The Services of which something is kept, and of which these say nothing."""
 
 
 class Reflector:
@@ -160,6 +163,10 @@ class Reflector:
         The proof dates from when it was asked for: what changed while the answer was on its way may not be in it.
         """
         another = self._holds not in (None, asked.resource)  # what is held is of the other resource: it all goes
+        if another and asked.resource is Resource.ENDPOINTS and (lost := self._store.missing(listing.items)):
+            # Its controller may be switched off (KEP-4974), and a refusal of slices must not empty what they gave.
+            self._give_up_fallback(f"v1 Endpoints know nothing of {', '.join(sorted(lost))}", Cause.FORBIDDEN, now)
+            return frozenset()
         if newer(asked.held, listing.resource_version):
             overtaken = self.resource_version != asked.held or self._verified_at > sent_at
             if asked.resource_version or overtaken:
@@ -169,7 +176,6 @@ class Reflector:
                 return frozenset()
             self.restored += 1
         self._holds = asked.resource
-        self._listed_at = now
         self._doubted_since = None
         if asked.resource is Resource.ENDPOINTSLICES:
             self._slices_again_at = None
@@ -186,6 +192,7 @@ class Reflector:
         behind = self.resource_version != asked.held and newer(self.resource_version, listing.resource_version)
         if behind and not another:
             return frozenset()  # a verification was faster, and holds a newer list
+        self._listed_at = now
         self.resource_version = listing.resource_version
         return self._store.replace(listing.items)
 
@@ -206,13 +213,22 @@ class Reflector:
         return not newer(asked.resource_version, self.resource_version)
 
     def received(self, event: Event, now: float) -> frozenset[str]:
-        """An event came. Returns the Services whose slices changed."""
-        self._prove(now)
+        """An event came. Returns the Services whose slices changed.
+
+        Raises Expired, and takes nothing, where it is older than what is held: versions of one stream only grow, so the
+        server was restored to an older state or is another one, and what is held must be listed anew.
+        """
         self._events_in_stream += 1
         if self._overtaken_by is not None:
             if newer(event.resource_version, self._overtaken_by) is False:
+                self._prove(now)
                 return frozenset()  # a list that came beside the stream has it already
             self._overtaken_by = None
+        elif newer(self.resource_version, event.resource_version):
+            raise errors.Expired(
+                f"the watch goes back from version {self.resource_version} to {event.resource_version}"
+            )
+        self._prove(now)
         self.resource_version = event.resource_version
         if event.item is None:
             return frozenset()
@@ -245,6 +261,10 @@ class Reflector:
         self._note_fault(cause, now)
         if cause in (Cause.FORBIDDEN, Cause.NOT_FOUND) and self._doubts(cause, now):
             self._not_before = now + self._random.uniform(*DOUBT_DELAY)
+            return
+        if self._step is Step.LIST and self._cause is Cause.PROBE:
+            self._end_probe(error, cause, now)
+            self.problem = before
             return
         if cause is Cause.FORBIDDEN or cause is Cause.NOT_FOUND and self._step is Step.LIST:
             self._refused(error, cause, now, before)
@@ -301,6 +321,7 @@ class Reflector:
         if self._opened_at is None or not self._events_in_stream and now - self._opened_at < SHORT_STREAM:
             return True
         self._faults = self._lists_for_faults = 0
+        self._doubted_since = None
         return False
 
     def _count_useless(self, cause: Cause, why: errors.ApiError, now: float) -> Step:
@@ -348,19 +369,28 @@ class Reflector:
             self._slices_again_at = again
             self.resource = Resource.ENDPOINTS
             self.problem = before
-            if self._holds is Resource.ENDPOINTS:  # this was the question whether slices are allowed by now
-                self._step = Step.WATCH if self._watch_again_at is None else Step.LIST
-                self._cause, self._not_before = Cause.POLL, now
-                return
             self._consistent = True
             self._step, self._cause = Step.LIST, cause
             self._not_before = now + self._delay(Delay.EAGER, cause, now)
             return
-        slices = self.refusals.get("slices", error)
-        self.problem = type(slices)(f"{slices}; nor does the fallback work: {error}")
+        self._give_up_fallback(f"nor does the fallback work: {error}", cause, now, error.retry_after)
+
+    def _give_up_fallback(self, why: str, cause: Cause, now: float, retry_after: float | None = None) -> None:
+        """Slices are asked for again later; what is held of them, if anything, stays."""
+        slices = self.refusals["slices"]
+        self.problem = type(slices)(f"{slices}; {why}")
         self.resource = Resource.ENDPOINTSLICES
         self._consistent = True
-        self._follow(Step.LIST, cause, now, error.retry_after)
+        self._follow(Step.LIST, cause, now, retry_after)
+
+    def _end_probe(self, error: errors.ApiError, cause: Cause, now: float) -> None:
+        """Slices were asked for beside a fallback that works, and did not come: the fallback goes on."""
+        if cause in (Cause.FORBIDDEN, Cause.NOT_FOUND):
+            self.refusals["slices"] = error
+        self._slices_again_at = now + self._random.uniform(*SLOW)
+        self.resource = Resource.ENDPOINTS
+        self._step = Step.WATCH if self._watch_again_at is None else Step.LIST
+        self._cause, self._not_before = Cause.POLL, now + self._obey(error.retry_after)
 
     def _plan_verification(self, now: float) -> None:
         self.verify_at = now + self._policy.relist_interval * self._random.uniform(*RELIST_JITTER)

@@ -44,6 +44,10 @@ class Store:
         self._items[item.name] = item
         return _services(before) | _services(item)
 
+    def missing(self, items: Iterable[Item]) -> frozenset[str]:
+        """The Services of which there are slices here, and none in `items`."""
+        return _NONE.union(*map(_services, self._items.values())) - _NONE.union(*map(_services, items))
+
     def slices(self, service: str) -> tuple[EndpointSlice, ...]:
         """The slices labelled with this Service's name; none at all means that the server has nothing of it."""
         return tuple([slice for item in self._items.values() for slice in item.slices if slice.service == service])

@@ -19,6 +19,8 @@ ANNOTATIONS = "serviceloadbalancer/"
 
 RETRY_AFTER_MOST = 86_400
 """Seconds, more than anyone waits: a number in JSON may have any length, and not all of them are floats."""
+_CODES = {"Expired": 410, "Gone": 410}
+"""By reason, for a Status without a code: for this one the code decides what is asked next."""
 
 
 class EndpointAddress(Struct, frozen=True):
@@ -102,7 +104,7 @@ def error_of(status: Status, code: int, body: bytes) -> ApiError:
     if status.kind != "Status":
         shown = " ".join(body[:200].decode("utf-8", "replace").split())
         return by_status(code)(f"HTTP {code}, and no Status: {shown!r}" if shown else f"HTTP {code}")
-    code = status.code or code
+    code = status.code or _CODES.get(status.reason, code)
     details = status.details or Details()
     seconds = details.retry_after_seconds
     retry_after = None if seconds is None else float(max(0, min(seconds, RETRY_AFTER_MOST)))

@@ -144,6 +144,29 @@ def test_who_terminates_and_is_gone_in_the_same_bytes_is_gone(monkeypatch: pytes
             over.set()
 
 
+def test_an_event_that_is_older_than_what_is_held_leads_to_a_list() -> None:
+    """What came before it counts; it itself would take the list back in time."""
+    stream = changed(11, 5, 6) + changed(9, 7)
+    lists = {1: listed(10, 5), 2: listed(9, 7, 8)}
+    over = threading.Event()
+    told: list[list[str]] = []
+
+    def watch(number: int) -> Answer:
+        if number > 1:
+            over.wait(60)
+        return JSON, stream if number == 1 else b""
+
+    with answering(lists.__getitem__, watch) as membership:
+        membership.subscribe(lambda publication: told.append(addresses(publication.snapshot)))
+        try:
+            until(lambda: told[-1] == ["10.244.0.7", "10.244.0.8"], 10, "the list of the restored server")
+        finally:
+            over.set()
+        assert [one for one in told if "10.244.0.7" in one] == told[-1:], "the event was taken"
+        assert membership.status()[0].restored == 1
+        assert membership.current().resource_versions == {"wso2": "9"}
+
+
 def test_protobuf_under_another_name_is_read() -> None:
     """A proxy may take the Content-Type away: such a list was a bad answer for ever."""
     with FakeKube() as kube:

@@ -172,7 +172,12 @@ REFLECTOR = (
         "before, self.problem =",
         "self._prove(now)\n        before, self.problem =",
     ),
-    Edit("a bookmark proves nothing", "reflector", "self._prove(now)\n        self._events_in", "self._events_in"),
+    Edit(
+        "a bookmark proves nothing",
+        "reflector",
+        "self._prove(now)\n        self.resource_version = event",
+        "self.resource_version = event",
+    ),
     Edit(
         "never verify the stream",
         "reflector",
@@ -240,8 +245,8 @@ WIRE = (
     Edit(
         "410 is like any other error",
         "wire.shapes",
-        "code = status.code or code",
-        "code = status.code or code\n    code = 500 if code == 410 else code",
+        "code = status.code or _CODES.get(status.reason, code)",
+        "code = 500 if status.code == 410 else status.code or _CODES.get(status.reason, code)",
     ),
     Edit(
         "drop the rest of a line whose end has not come",

@@ -149,7 +149,8 @@ class Oracle(Watched):
             line.history = whole[-1].history
         clean = not line.tainted and all(mark.kind in ("whole", "part") for mark in marks)
         line.sure_at = self._machine.now if whole and clean else 0.0
-        if not line.tainted and any(mark.kind == "expired" for mark in marks):
+        # Of a stream from before a restore that was found meanwhile it says nothing of the version held since.
+        if not line.tainted and line.sent_at >= part.restored_at and any(mark.kind == "expired" for mark in marks):
             part.expired = part.recent = True
         line.tainted = line.tainted or any(mark.kind in ("bad", "doubtful") for mark in marks)
         if whole and not line.tainted:

@@ -314,6 +314,19 @@ def test_what_the_endpoint_does_not_say_is_none() -> None:
     assert (member.name, member.uid, member.node, member.zone, member.hostname) == (None,) * 5
 
 
+@pytest.mark.parametrize("kind", ["Node", "WorkloadEntry"])
+def test_addresses_of_what_is_no_pod_are_members_each_by_its_own(kind: str) -> None:
+    target = TargetRef(kind=kind, name="n1", uid="u1")
+    members = judge([piece(pod(A, target_ref=target), pod(B, target_ref=target))]).members
+    assert [(member.address, member.name, member.uid) for member in members] == [(A, None, None), (B, None, None)]
+
+
+@pytest.mark.parametrize("kind", [None, ""])
+def test_a_target_without_a_kind_is_a_pod(kind: str | None) -> None:
+    (member,) = judge([piece(pod(A, target_ref=TargetRef(kind=kind, name="is-0", uid="u1")))]).members
+    assert (member.name, member.uid) == ("is-0", "u1")
+
+
 def test_ports_without_number_are_left_out() -> None:
     slice = piece(pod(A, "a"))
     (member,) = judge(

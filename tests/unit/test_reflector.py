@@ -15,7 +15,7 @@ from membership.pace import Pace
 from membership.policy import RULES, Cause, Delay, Policy, Step
 from membership.reflector import List, Reflector, Wait, Watch
 from membership.store import Store
-from membership.wire import EndpointSlice, Listing, Resource
+from membership.wire import EndpointSlice, Event, Listing, Resource
 from tests.unit.slices import bookmark, event, item, piece, pod
 
 SLICES, ENDPOINTS = Resource.ENDPOINTSLICES, Resource.ENDPOINTS
@@ -107,6 +107,13 @@ def listing(seed: int = 1) -> World:
 
 
 STATES: dict[Step, Callable[[int], World]] = {Step.WATCH: watching, Step.LIST: listing}
+
+
+def every_error() -> list[type[errors.ApiError]]:
+    def below(kind: type[errors.ApiError]) -> list[type[errors.ApiError]]:
+        return [kind, *(found for child in kind.__subclasses__() for found in below(child))]
+
+    return [kind for kind in below(errors.ApiError) if kind is not errors.ApiError]
 
 
 # First list, relist, watch
@@ -378,13 +385,6 @@ def test_what_follows_an_error(row: tuple[Step, type[errors.ApiError]]) -> None:
         waits.append(world.waited)
     middle = (expected.shortest + longest) / 2
     assert longest == 0 or min(waits) < middle < max(waits), "jitter over the whole range"
-
-
-def every_error() -> list[type[errors.ApiError]]:
-    def below(kind: type[errors.ApiError]) -> list[type[errors.ApiError]]:
-        return [kind, *(found for child in kind.__subclasses__() for found in below(child))]
-
-    return [kind for kind in below(errors.ApiError) if kind is not errors.ApiError]
 
 
 def test_every_error_in_every_step_has_a_promise() -> None:
@@ -744,6 +744,67 @@ def test_slices_that_are_still_refused_leave_the_endpoints_watch_where_it_was() 
         assert world.reflector.source == "endpoints"
 
 
+def poll_until_slices_are_asked_for(world: World) -> None:
+    while (asked := world.ask()).resource is ENDPOINTS:
+        if isinstance(asked, List):
+            world.answer(asked, "11", ONE)
+        else:
+            world.fail(errors.Forbidden("may not watch"))
+
+
+def watch_until_slices_are_asked_for(world: World) -> None:
+    world.end(after=world.open().timeout_seconds)
+    assert world.ask_list().resource is SLICES
+
+
+@pytest.mark.parametrize("go_on", [watch_until_slices_are_asked_for, poll_until_slices_are_asked_for])
+@pytest.mark.parametrize("error", every_error(), ids=lambda kind: str(kind.__name__))
+def test_a_fallback_that_works_goes_on_whatever_the_question_for_slices_brings(
+    error: type[errors.ApiError], go_on: Callable[[World], None]
+) -> None:
+    world = on_endpoints()
+    for _ in range(3):
+        since = world.now
+        go_on(world)
+        assert 25 <= world.now - since <= 75
+        world.fail(error("not now", retry_after=3.0))
+        assert world.names == {"one"} and world.reflector.problem is None
+        assert world.reflector.source.startswith("endpoints")
+        begun = world.now
+        while isinstance(action := world.reflector.next(world.now), Wait):
+            world.now = action.until
+        assert action.resource is ENDPOINTS and 3.0 <= world.now - begun <= 4.0, "Retry-After"
+        assert isinstance(action, Watch) == (go_on is watch_until_slices_are_asked_for)
+
+
+def test_a_fallback_that_knows_nothing_of_a_service_does_not_empty_it() -> None:
+    """Its controller may be switched off, and a refusal must never empty what slices gave."""
+    for seed in SEEDS:
+        world = watching(seed)
+        world.fail(errors.Expired("410"))
+        proved_at = world.reflector.proved_at
+        for _ in range(3):
+            while (asked := world.ask_list()).resource is SLICES:
+                world.fail(errors.Forbidden("may not list slices"))
+            assert world.answer(asked, "90") == frozenset()
+            assert world.names == {"one"} and world.reflector.source == "endpointslices"
+            problem = world.reflector.problem
+            assert isinstance(problem, errors.Forbidden) and "v1 Endpoints know nothing of is" in str(problem)
+            assert world.ask_list().resource is SLICES and 30 <= world.waited <= 60
+        assert world.reflector.proved_at == proved_at, "it grows stale, and says so"
+        world.answer(world.ask_list(), "95", TWO)
+        assert world.names == {"two"} and world.reflector.problem is None
+
+
+def test_a_fallback_of_which_a_service_is_empty_is_taken() -> None:
+    world = watching()
+    world.fail(errors.Expired("410"))
+    while (asked := world.ask_list()).resource is SLICES:
+        world.fail(errors.Forbidden("may not list slices"))
+    assert world.answer(asked, "90", piece(rv=90, name="is")) == IS
+    assert world.names == {"is"} and world.reflector.source == "endpoints"
+
+
 def test_where_both_are_refused_both_are_named_and_asked_for_every_30_to_60_s() -> None:
     for seed in SEEDS:
         world = World(seed)
@@ -1095,6 +1156,26 @@ def test_a_relist_that_is_older_than_asked_for_is_asked_for_again_as_the_most_re
     assert (asked.resource_version, asked.cause, world.waited) == ("", Cause.OUTDATED, 0.0)
 
 
+@pytest.mark.parametrize("told", [bookmark(9), event("DELETED", ONE, 9)], ids=["bookmark", "object"])
+def test_a_stream_that_goes_back_is_never_taken(told: Event) -> None:
+    """A restored server, or another one behind the same address: only a list tells what there is."""
+    world = watching()
+    with pytest.raises(errors.Expired, match="goes back from version 10 to 9") as raised:
+        world.reflector.received(told, world.now)
+    assert world.reflector.resource_version == "10" and world.names == {"one"}
+    assert world.reflector.proved_at != world.now, "no proof of what is held"
+    world.fail(raised.value)
+    asked = world.ask_list()
+    assert asked.resource_version == "" and world.waited == 0.0
+    world.answer(asked, "9", TWO)
+    assert world.names == {"two"} and world.reflector.restored == 1
+
+
+def test_a_stream_that_repeats_a_version_goes_on() -> None:
+    world = watching()
+    assert world.reflector.received(bookmark(10), world.now) == frozenset()
+
+
 def test_a_most_recent_list_that_is_older_is_a_restored_server() -> None:
     world = watching()
     world.fail(errors.Expired("410"))
@@ -1210,6 +1291,20 @@ def test_a_403_of_a_server_that_was_away_just_now_is_asked_again_soon(fault: typ
         assert world.waited <= 0.5
         assert asked.resource is SLICES and isinstance(asked, List if step == "list" else Watch)
         assert isinstance(world.reflector.problem, errors.Forbidden)
+
+
+def test_a_doubt_ends_with_a_good_stream() -> None:
+    """Else the next 404 of a balancer, however late, would be believed at once."""
+    world = watching()
+    world.fail(errors.Unreachable("away"))
+    world.ask_watch()
+    world.fail(errors.Forbidden("not yet"))
+    world.open()
+    world.now += 100
+    world.fail(errors.Expired("410"))
+    assert world.ask_list().resource is SLICES
+    world.fail(errors.NotFound("no server behind the balancer"))
+    assert world.ask_list().resource is SLICES and world.waited <= 0.5
 
 
 def test_a_403_long_after_a_fault_is_believed() -> None:

@@ -223,6 +223,13 @@ def test_an_error_event_without_a_code_is_the_servers_fault(form: Form, object: 
 
 
 @FORMS
+@pytest.mark.parametrize("reason", ["Expired", "Gone"])
+def test_an_error_event_without_a_code_may_name_it_by_its_reason(form: Form, reason: str) -> None:
+    with pytest.raises(errors.Expired):
+        form.decode_event(form.event("ERROR", {"kind": "Status", "apiVersion": "v1", "reason": reason}), SLICES)
+
+
+@FORMS
 def test_a_statuss_own_code_counts_and_its_text_is_shown(form: Form) -> None:
     error = decode_status(form.object(status(410, "too old resource version", reason="Expired")), 500)
     assert type(error) is errors.Expired and "too old resource version" in str(error) and "Expired" in str(error)
