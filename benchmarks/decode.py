@@ -1,9 +1,9 @@
 """What an event costs from the socket to the published list, in JSON and in protobuf: the reader's own part.
 
-    python -m benchmarks.decode [--endpoints 1000] [--events 400] [--profile protobuf]
+    python -m benchmarks.decode [--endpoints 1000] [--events 400] [--pause 0.02] [--profile protobuf]
 
 One slice; each event is another readiness of one of its endpoints, and is sent when the last one was published, so
-nothing else runs meanwhile. "decode" is the codec alone, first for a slice never seen, then for the events;
+nothing else runs meanwhile; `--pause` seconds later, for what the caches hold of us by then. "decode" is the codec alone, first for a slice never seen, then for the events;
 "published" is from the bytes read to the subscriber's callback (the `read_at` of the publication). Beside them in the
 same run: json.loads of the same lines, the least that other Python clients do. Medians, in milliseconds.
 """
@@ -83,8 +83,8 @@ def frames(form: str, endpoints: int, events: int) -> tuple[bytes, list[bytes]]:
 
 
 @contextmanager
-def server(form: str, listing: bytes, sent: list[bytes], go: threading.Semaphore) -> Iterator[str]:
-    """Answers one list and one watch; each event waits for `go`. Its URL."""
+def server(form: str, listing: bytes, sent: list[bytes], go: threading.Semaphore, pause: float) -> Iterator[str]:
+    """Answers one list and one watch; each event waits for `go`, and then for `pause` seconds. Its URL."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer(connection: socket.socket) -> None:
@@ -98,6 +98,7 @@ def server(form: str, listing: bytes, sent: list[bytes], go: threading.Semaphore
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
         for data in sent:
             go.acquire()
+            time.sleep(pause)
             connection.sendall(b"%x\r\n%s\r\n" % (len(data), data))
         connection.recv(1)  # until the client leaves
 
@@ -116,11 +117,11 @@ def server(form: str, listing: bytes, sent: list[bytes], go: threading.Semaphore
         thread.join(5)
 
 
-def published(form: str, endpoints: int, events: int) -> list[float]:
+def published(form: str, endpoints: int, events: int, pause: float = 0.0) -> list[float]:
     """Seconds from the bytes read to the callback, for each event."""
     listing, sent = frames(form, endpoints, events)
     go, took, done = threading.Semaphore(0), [], threading.Event()
-    with server(form, listing, sent, go) as url, Membership(
+    with server(form, listing, sent, go, pause) as url, Membership(
         connect(url, environ={}), [f"{NAMESPACE}/{SERVICE}"]
     ) as live:
         live.wait(endpoints, 20)
@@ -152,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decode", description=__doc__.splitlines()[0])
     parser.add_argument("--endpoints", type=int, default=1000)
     parser.add_argument("--events", type=int, default=400)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds before each event that is published")
     parser.add_argument("--profile", choices=list(TYPES), help="the reader's thread under cProfile")
     given = parser.parse_args()
     if given.profile:
@@ -163,7 +165,7 @@ def main() -> None:
         first, rest = decoded(codec, sent)
         if form == "json":
             print(f"{'json.loads':10} decode {_shown([_timed(lambda: json.loads(line)) for line in sent])}")
-        whole = published(form, given.endpoints, given.events)
+        whole = published(form, given.endpoints, given.events, given.pause)
         size = len(sent[0]) / 1000
         print(f"{form:10} decode {_shown(rest)}, first {first * 1000:.2f}; published {_shown(whole)}; {size:.0f} kB")
 
