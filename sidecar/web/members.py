@@ -26,7 +26,8 @@ WAIT_DEFAULT, WAIT_LIMIT = 300.0, 600.0
 """Seconds, as in Consul: https://developer.hashicorp.com/consul/api-docs/features/blocking"""
 COMMENT_INTERVAL = 15.0
 """Seconds between comments of a silent stream, so that nothing in between takes it for dead."""
-CONTENT_TYPES = {"json": "application/json", "prometheus-sd": "application/json"}
+JSON, EVENTS = "application/json", "text/event-stream"
+CONTENT_TYPES = {"json": JSON, "prometheus-sd": JSON}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +149,8 @@ class Members:
         question = self._read(request)
         headers = name_list(self._membership.current())
         if request.method == "HEAD":
-            return StreamingResponse(_nothing(), headers=headers, media_type="text/event-stream")
-        return StreamingResponse(self._events(question), headers=headers, media_type="text/event-stream")
+            return StreamingResponse(_nothing(), headers=headers, media_type=EVENTS)
+        return StreamingResponse(self._events(question), headers=headers, media_type=EVENTS)
 
     async def _events(self, question: _Question) -> AsyncIterator[bytes]:
         """The newest list, and again whenever it changed. A client that does not read costs its own connection only."""
@@ -240,6 +241,7 @@ def name_list(snapshot: Snapshot) -> dict[str, str]:
         "X-Membership-Generation": str(snapshot.generation),
         "X-Membership-Epoch": snapshot.epoch,
         "Cache-Control": "no-cache",
+        "Vary": "Accept",
     }
 
 
@@ -276,12 +278,18 @@ def _whole(request: Request, header: str) -> str:
 
 
 def _wants_events(accept: str) -> bool:
-    """Whether server-sent events are named, in any case, and not refused: `q=0` is that (RFC 9110 12.4.2)."""
+    """Whether server-sent events are named, in any case, and not refused, nor JSON named that is liked better.
+
+    By the higher weight, where `q=0` refuses, or named first of two alike:
+    https://www.rfc-editor.org/rfc/rfc9110#section-12.4.2
+    """
+    weights: dict[str, float] = {}
     for part in accept.lower().split(","):
         kind, *parameters = (word.strip() for word in part.split(";"))
-        if kind == "text/event-stream":
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
+        given = [match[1] for one in parameters if (match := re.fullmatch(r"q=([01](?:\.[0-9]*)?)", one))]
+        weights.setdefault(kind, float(given[0]) if given else 1.0)
+    liked = [kind for kind in weights if kind in (JSON, EVENTS) and weights[kind] > 0]
+    return max(liked, key=weights.__getitem__, default=JSON) == EVENTS
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -580,6 +580,10 @@ def test_a_service_that_is_not_followed_is_404(world: World, service: str) -> No
         ("/members", {"Accept": "text/event-stream"}),
         ("/members", {"Accept": "a/b, text/event-stream;q=0.9"}),
         ("/members", {"Accept": "Text/Event-Stream; charset=utf-8"}),
+        ("/members", {"Accept": "text/event-stream;q=0.5, */*;q=0.9"}),
+        ("/members", {"Accept": "text/event-stream, application/json"}),
+        ("/members", {"Accept": "application/json;q=0.5, text/event-stream;q=0.51"}),
+        ("/members", {"Accept": "application/json;q=0, text/event-stream;q=0.1"}),
     ],
 )
 def test_events(world: World, path: str, headers: Mapping[str, str]) -> None:
@@ -596,9 +600,21 @@ def test_events(world: World, path: str, headers: Mapping[str, str]) -> None:
         assert [member["address"] for member in json.loads(second["data"])["members"]] == ["10.244.0.5"]
 
 
-@pytest.mark.parametrize("accept", ["text/event-stream;q=0", "*/*, Text/Event-Stream; Q=0.000", "text/event-streams"])
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "text/event-stream;q=0",
+        "*/*, Text/Event-Stream; Q=0.000",
+        "text/event-streams",
+        "application/json, text/event-stream;q=0.5",
+        "text/event-stream;q=0.5, application/json;q=0.501",
+        "application/json, text/event-stream",
+        "application/json;q=0, text/event-stream;q=0",
+    ],
+)
 def test_events_that_nobody_wants(world: World, accept: str) -> None:
-    assert world.sidecar.get("/members", {"Accept": accept}).headers["content-type"] == "application/json"
+    answer = world.sidecar.get("/members", {"Accept": accept})
+    assert (answer.headers["content-type"], answer.headers["vary"]) == ("application/json", "Accept")
 
 
 def test_the_head_of_a_stream_says_no_length(world: World) -> None:
