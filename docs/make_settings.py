@@ -15,7 +15,7 @@ def render() -> str:
         "# Settings",
         "",
         "Made by `python -m docs.make_settings` from the code. The flag counts, else the first variable that is set "
-        "and not empty, else the default. Durations: `500ms`, `2s`, `5m`. Booleans: true, false, 1, 0, yes, no.",
+        "and not empty, else the default. Durations: `500ms`, `2s`, `5m`, at most `576h` (24 days). Booleans: true, false, 1, 0, yes, no.",
         "",
         "| flag | variables | default | meaning |",
         "|---|---|---|---|",

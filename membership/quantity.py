@@ -4,6 +4,9 @@ import re
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+LONGEST = 576 * 3600.0
+"""Seconds of a time that may be set, 24 days. Python gives poll() the time-out of a socket in 32 bits: of 2**32 ms and
+a little more only the little is waited for. Locks take 292 years."""
 _WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 

@@ -26,6 +26,7 @@ from membership.names import EVERY, parse_services
 from membership.pace import Pace
 from membership.policy import Policy
 from membership.peer import Peer
+from membership.quantity import LONGEST
 from membership.transport import Address, Interrupt
 from membership.upstream import UpstreamFollower
 
@@ -39,7 +40,7 @@ FALLBACK_AFTER = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to follow; the defaults are those of the settings of the same names. Times in seconds."""
+    """How to follow; the defaults are those of the settings of the same names. Times in seconds, 24 days at most."""
 
     family: str = "ipv4"
     ready_only: bool = False
@@ -90,7 +91,8 @@ class Membership:
     """Follows Services and keeps their member list. Use it in a `with` block, or call `start` and `close`.
 
     `services` are names, `namespace/name` where the namespace is not `server.namespace`; `port` is the member port, or
-    the name of the slice port that holds it. Raises SettingsError for names that cannot be Services.
+    the name of the slice port that holds it. Raises SettingsError for names that cannot be Services, and for options
+    that cannot be.
     """
 
     def __init__(
@@ -106,8 +108,12 @@ class Membership:
     ) -> None:
         named = parse_services(services, server.namespace)
         random = Random() if random is None else random
+        times = ("poll_interval", "stale_after", "relist_interval")
+        problems = [f"{name} is longer than {LONGEST:.0f} s" for name in times if getattr(options, name) > LONGEST]
         if options.family not in FAMILIES:
-            raise SettingsError([f"family {options.family!r} is none of {', '.join(FAMILIES)}"])
+            problems.append(f"family {options.family!r} is none of {', '.join(FAMILIES)}")
+        if problems:
+            raise SettingsError(problems)
         rules = Rules(port, options.family, options.ready_only, options.include_terminating)
         policy = Policy(options.source, options.poll_interval, options.stale_after, options.relist_interval)
         lock = threading.RLock()
@@ -209,7 +215,7 @@ class Membership:
                 remaining = until - self._clock()
                 if remaining <= 0 or self._stopped.is_set():
                     raise self._timeout(minimum, timeout)
-                self._lock.wait(None if remaining == math.inf else remaining)
+                self._lock.wait(None if remaining == math.inf else min(remaining, LONGEST))
             return self._snapshot()
 
     def changes(self) -> Iterator[Snapshot]:
@@ -221,7 +227,10 @@ class Membership:
             yield snapshot
 
     def wait_newer(self, generation: int, timeout: float | None = None) -> bool:
-        """Wait for a list newer than `generation`, at most `timeout` seconds; whether there is one, or none will be."""
+        """Wait for a newer list than `generation`, at most `timeout` seconds or 24 days; whether there is one, or none
+        will be.
+        """
+        timeout = None if timeout is None else min(timeout, LONGEST)
         with self._lock:
             return self._lock.wait_for(lambda: self._generation > generation or self._stopped.is_set(), timeout)
 
@@ -278,7 +287,7 @@ class Membership:
                 remaining = until - self._clock()
                 if remaining <= 0 or self._stopped.is_set():
                     raise MembershipTimeout(f"no list of Services within {timeout:g} s", problem)
-                self._lock.wait(remaining)
+                self._lock.wait(min(remaining, LONGEST))
             return self._publication()
 
     def _publication(self) -> Publication:

@@ -17,7 +17,7 @@ from membership.candidates import FAMILIES
 from membership.names import EVERY
 from membership.outputs import Output, check_outputs, needs_services, warn_of_outputs
 from membership.peer import parse_sidecar_url
-from membership.quantity import parse_boolean, parse_duration
+from membership.quantity import parse_boolean
 from membership.render import Setup
 from membership.session import Options
 from membership.values import (
@@ -29,6 +29,7 @@ from membership.values import (
     parse_namespace,
     parse_port,
     parse_service_list,
+    parse_time,
     parse_url,
     parse_version,
 )
@@ -270,8 +271,8 @@ def _read_options(reader: Reader) -> Options:
 def _read_gate(reader: Reader) -> GateRules:
     return GateRules(
         expect=reader.parse("expect", parse_count, 1),
-        stable=reader.parse("stable", parse_duration, 2.0),
-        timeout=reader.parse("gate-timeout", parse_duration, 120.0),
+        stable=reader.parse("stable", parse_time, 2.0),
+        timeout=reader.parse("gate-timeout", parse_time, 120.0),
         on_timeout=reader.parse("on-timeout", choice("start", "fail"), "start"),
         self_ip=reader.parse("self-ip", parse_address, None),
     )

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from membership.access import check_url
 from membership.names import is_name, parse_services
-from membership.quantity import parse_duration
+from membership.quantity import LONGEST, parse_duration
 
 Word = TypeVar("Word", bound=str)
 
@@ -25,8 +25,16 @@ def choice(*values: Word) -> Callable[[str], Word]:
     return parse
 
 
-def parse_positive_duration(text: str) -> float:
+def parse_time(text: str) -> float:
+    """The seconds of a duration that is no longer than `LONGEST`."""
     seconds = parse_duration(text)
+    if seconds > LONGEST:
+        raise ValueError(f"{text[:80]!r} is longer than {LONGEST / 3600:g}h")
+    return seconds
+
+
+def parse_positive_duration(text: str) -> float:
+    seconds = parse_time(text)
     if seconds <= 0:
         raise ValueError(f"{text!r} is not longer than nothing")
     return seconds

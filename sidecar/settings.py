@@ -14,12 +14,11 @@ from membership.hazelcast import client_cluster
 from membership.names import EVERY
 from membership.outputs import PRODUCT, Output, make_output, split_out
 from membership.push import SINCE
-from membership.quantity import parse_duration
 from membership.render import FORMATS, Setup
 from membership.settings import SETTINGS as SHARED
 from membership.settings import Settings as Shared
 from membership.settings import read, read_product
-from membership.values import choice, parse_positive_duration
+from membership.values import choice, parse_positive_duration, parse_time
 from membership.verify import Scope
 from sidecar.publishers.http import bind
 
@@ -210,7 +209,7 @@ def _http(text: str) -> tuple[str, int] | None:
 
 
 def _verify_interval(text: str) -> float:
-    seconds = parse_duration(text)
+    seconds = parse_time(text)
     if seconds < 1:
         raise ValueError(f"{text!r} is shorter than 1s: each round asks members twice")
     return seconds

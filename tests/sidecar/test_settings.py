@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 import re
 import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import trustme
 
+from membership import Membership, MembershipTimeout, Options, SettingsError, connect
+from membership.quantity import LONGEST
 from membership.testing import FakeKube, Pod
 from tests.running import HOST, Command, Process, Sidecar, clean_environ, pods, refused_port, until
 from tests.told import Told, tell
@@ -186,6 +192,43 @@ def test_durations_that_are_none() -> None:
     assert told.code == 2
     for flag, text in given.items():
         assert told.count(rf"--{flag}\b.*{re.escape(text)}") == 1, told.log
+
+
+def test_durations_that_no_wait_can_take() -> None:
+    of_both = ("poll-interval", "stale-after", "relist-interval", "gate-timeout", "stable")
+    own = {"membership": ("timeout",), "membership-sidecar": ("verify-interval", "on-change-timeout")}
+    for program, flags in own.items():
+        given = [f"--{flag}=577h" for flag in (*of_both, *flags)]
+        list_ = ("list",) if program == "membership" else ()
+        told = tell(program, (*list_, "--server", "http://127.0.0.1:9", *given))
+        assert told.code == 2
+        for flag in (*of_both, *flags):
+            assert told.count(rf"--{flag}: '577h' is longer than 576h") == 1, told.log
+
+
+def test_the_longest_durations(kube: FakeKube) -> None:
+    assert LONGEST * 1000 < 2**31, "which is what a socket can wait"
+    flags = [f"--{flag}={LONGEST / 3600:g}h" for flag in ("poll-interval", "stale-after", "relist-interval", "timeout")]
+    assert run(kube, "--services", "wso2/is", *flags).out == ["10.244.0.5:4000", "10.244.0.6:4000"]
+    assert tell("membership", ("check", "--services", "wso2/is", "--server", kube.url, *flags)).code == 0
+
+
+def test_the_library_waits_as_long_as_it_is_told(kube: FakeKube) -> None:
+    membership = Membership(connect(kube.url), ["wso2/is"], options=Options(definitions=True))
+    with closing(membership), ThreadPoolExecutor() as threads:
+        waiting = threads.submit(membership.wait, 2, 1e12), threads.submit(membership.wait_definitions, 1e12)
+        time.sleep(0.2)  # so that they do wait
+        membership.start()
+        assert waiting[0].result(10).synced and waiting[1].result(10).definitions
+        threading.Timer(0.2, membership.close).start()
+        assert membership.wait_newer(99, 1e12)
+        with pytest.raises(MembershipTimeout, match="before closing"):
+            membership.wait(9, 1e12)
+    long = Options(poll_interval=1e12, stale_after=1e12, relist_interval=1e12)
+    with pytest.raises(SettingsError) as told:
+        Membership(connect(kube.url), ["wso2/is"], options=long)
+    names = ("poll_interval", "stale_after", "relist_interval")
+    assert told.value.problems == tuple(f"{name} is longer than 2073600 s" for name in names)
 
 
 @pytest.mark.parametrize(("text", "shown"), [("500ms", "0.5 s"), ("2s", "2 s"), ("5m", "300 s")])
