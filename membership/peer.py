@@ -149,7 +149,7 @@ def parse_sidecar_url(text: str) -> Address | None:
 
 
 def adopt(member: Member, rules: Rules) -> Member | None:
-    """Another sidecar's member by our rules, None where it is none of ours. What its rules left out is not there."""
+    """Another sidecar's or run's member by our rules, None where it is none. What its own left out is not there."""
     if member.terminating and (rules.ready_only or not rules.include_terminating):
         return None
     if rules.ready_only and not member.serving:

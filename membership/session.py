@@ -54,6 +54,10 @@ class Options:
     definitions: bool = False
     """Follow what the Services say of themselves as well, for formats that need it: list and watch of `services`."""
 
+    def rules(self, port: int | str) -> Rules:
+        """What makes an endpoint a member, with this member port or name of one."""
+        return Rules(port, self.family, self.ready_only, self.include_terminating)
+
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
@@ -114,7 +118,7 @@ class Membership:
             problems.append(f"family {options.family!r} is none of {', '.join(FAMILIES)}")
         if problems:
             raise SettingsError(problems)
-        rules = Rules(port, options.family, options.ready_only, options.include_terminating)
+        rules = options.rules(port)
         policy = Policy(options.source, options.poll_interval, options.stale_after, options.relist_interval)
         lock = threading.RLock()
         self._lock = threading.Condition(lock)

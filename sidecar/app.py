@@ -56,7 +56,8 @@ class App:
         self._stopped = stopped
         self._socket = bind(*settings.http) if settings.http else None
         self._names = tuple("/".join(name) for name in parse_services(shared.services, shared.server.namespace))
-        fallback = load_state(settings.state, self._names) if settings.state else None
+        self._rules = shared.options.rules(shared.port)
+        fallback = load_state(settings.state, self._names, self._rules) if settings.state else None
         self._membership = Membership(
             shared.server,
             shared.services,
@@ -159,7 +160,7 @@ class App:
                 )
             )
         if settings.state:
-            workers.append(StatePublisher(settings.state, self._names, self._membership, published))
+            workers.append(StatePublisher(settings.state, self._names, self._rules, self._membership, published))
         if settings.push:
             setup = settings.shared.setup
             assert setup.cluster_name is not None, "settings without it are refused"

@@ -3,13 +3,18 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
 
+from membership.candidates import Rules
 from membership.errors import PublishError
 from membership.files import FileWriter
 from membership.model import Member, Snapshot
+from membership.names import EVERY
+from membership.peer import adopt
 from membership.session import Fallback, Membership, Publication
 from sidecar.publishers.worker import Published, Worker
 
@@ -26,37 +31,68 @@ class _State(msgspec.Struct):
     members: tuple[Member, ...]
     asked: tuple[str, ...] = ()
     """The names that were followed, where they are not `services`: every Service of a namespace has one name."""
+    rules: Rules | None = None
+    """By which the members were made; None where a release before this field wrote it."""
 
 
-def load_state(path: Path, services: tuple[str, ...], now: Callable[[], float] = time.time) -> Fallback | None:
+def load_state(
+    path: Path, services: tuple[str, ...], rules: Rules, now: Callable[[], float] = time.time
+) -> Fallback | None:
     """The list kept by an earlier run, or None, with the reason in the log, where it cannot serve.
+
+    It can where it is whole and about these Services and rules. A file that does not say its rules does where each
+    member is one by ours: whom its own have left out nobody can tell, and a list without them is better than none.
 
     A clock that was set back makes the list look younger than it is by as much; it is never taken as newer than now.
     """
     try:
         state = msgspec.json.decode(path.read_bytes(), type=_State)
+        _check(state, services, rules)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         log.warning("state file %s is not used: %s", path, error)
-        return None
-    if state.version != VERSION:
-        log.warning("state file %s is not used: its version is %d, not %d", path, state.version, VERSION)
-        return None
-    asked = state.asked or state.services
-    if set(asked) != set(services):
-        log.warning("state file %s is not used: it is about %s", path, ", ".join(asked))
         return None
     found = tuple(name for name in state.services if name not in services)
     return Fallback(state.members, state.unknown_services, max(0.0, now() - state.proved_at), found)
 
 
-class StatePublisher(Worker):
-    """Writes each new list that the API server has proved; `services` are the names that are followed."""
+def _check(state: _State, services: tuple[str, ...], rules: Rules) -> None:
+    """Raises ValueError with the reason for which it cannot serve."""
+    if state.version != VERSION:
+        raise ValueError(f"its version is {state.version}, not {VERSION}")
+    asked = state.asked or state.services
+    if set(asked) != set(services):
+        raise ValueError(f"it is about {', '.join(asked)}")
+    if state.rules and state.rules != rules:
+        were, are = asdict(state.rules), asdict(rules)
+        flags = [f"--{name.replace('_', '-')} {were[name]}".lower() for name in were if were[name] != are[name]]
+        raise ValueError(f"it was made with {', '.join(flags)}")
+    of_members = (f"{member.namespace}/{member.service}" for member in state.members)
+    for name in (*state.services, *state.unknown_services, *of_members):
+        namespace, _, service = name.partition("/")
+        every = f"{namespace}/{EVERY}" in services and service and "/" not in service
+        if name not in services and not every:
+            raise ValueError(f"{name!r} in it is no Service that is followed")
+    for member in state.members:
+        for address in member.addresses:
+            ip_address(address)
+        if adopt(member, rules) != member:
+            raise ValueError(f"{member.address!r} in it is no member by these settings")
+        for port in member.ports.values():
+            if not 0 < port < 65536:
+                raise ValueError(f"{port} in it is no port")
 
-    def __init__(self, path: Path, services: tuple[str, ...], membership: Membership, published: Published) -> None:
+
+class StatePublisher(Worker):
+    """Writes each new list that the API server has proved; `services` are the names followed, by these `rules`."""
+
+    def __init__(
+        self, path: Path, services: tuple[str, ...], rules: Rules, membership: Membership, published: Published
+    ) -> None:
         super().__init__(f"state:{path}", membership, self._write, published)
         self._services = services
+        self._rules = rules
         self._writer = FileWriter(path, None)
         self._writer.remove_leftovers()
 
@@ -82,5 +118,6 @@ class StatePublisher(Worker):
             snapshot.unknown_services,
             snapshot.members,
             self._services,
+            self._rules,
         )
         self._writer.write(msgspec.json.encode(state) + b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import stat
 import struct
 import subprocess
@@ -17,10 +18,12 @@ from typing import Any
 import pytest
 
 from membership import Membership, connect
+from membership.candidates import Rules
 from membership.files import FileWriter
-from membership.session import Publication
+from membership.session import Fallback, Publication
 from membership.testing import FakeKube, Pod
 from sidecar.publishers.hook import LONGEST_VARIABLE, HookPublisher
+from sidecar.publishers.state import load_state
 from tests.running import Sidecar, pods, until
 from tests.told import tell
 from tests.unit.lists import member, snapshot
@@ -479,6 +482,8 @@ def test_the_age_of_the_state_goes_on(kube: FakeKube, tmp_path: Path) -> None:
         pytest.param(lambda text: json.dumps({**json.loads(text), "version": 99}), id="newer"),
         pytest.param(lambda text: json.dumps({**json.loads(text), "members": [{"a": 1}]}), id="other members"),
         pytest.param(lambda text: text.replace("wso2/is", "wso2/other"), id="another Service"),
+        pytest.param(lambda text: text.replace('"services":["wso2/is"]', '"services":["nonsense"]'), id="no name"),
+        pytest.param(lambda text: text.replace("10.244.0.6", r"10.244.0.6\n6.6.6.6"), id="two lines"),
     ],
 )
 def test_a_state_that_cannot_serve_is_told_and_ignored(
@@ -494,6 +499,75 @@ def test_a_state_that_cannot_serve_is_told_and_ignored(
         kube.listen_again()
         sidecar.synced()
         until(lambda: _members(state) == 2, what="a good state")
+
+
+@pytest.mark.parametrize(
+    ("flags", "made_with"),
+    [
+        (("--port", "5000"), "--port 4000"),
+        (("--port", "hazelcast"), "--port 4000"),
+        (("--family", "both", "--ready-only"), "--family ipv4, --ready-only false"),
+        (("--include-terminating",), "--include-terminating false"),
+    ],
+)
+def test_a_state_made_with_other_settings_is_told_and_ignored(
+    kube: FakeKube, kept: str, tmp_path: Path, flags: tuple[str, ...], made_with: str
+) -> None:
+    (tmp_path / "state").write_text(kept)
+    kube.stop_listening()
+    with Sidecar(kube, "--state", str(tmp_path / "state"), *flags) as sidecar:
+        sidecar.wait_log("refused")
+        assert sidecar.get("/members").status == 503
+        assert sidecar.count(f'is not used: it was made with {made_with}"') == 1, sidecar.log
+
+
+def load(path: Path, content: Any, rules: Rules = Rules(), services: tuple[str, ...] = ("wso2/is",)) -> Fallback | None:
+    path.write_text(json.dumps(content))
+    return load_state(path, services, rules)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"services": ["nonsense"]}, "'nonsense' in it is no Service that is followed"),
+        ({"services": ["wso2/is", "wso2/am"]}, "'wso2/am' in it is no Service that is followed"),
+        ({"unknown_services": ["a/b"]}, "'a/b' in it is no Service that is followed"),
+        ({"service": "zz"}, "'wso2/zz' in it is no Service that is followed"),
+        ({"address": "1.2.3.4\n6.6.6.6"}, r"'1.2.3.4\\n6.6.6.6' in it is no member by these settings"),
+        ({"addresses": ["1.2.3.4\n6.6.6.6"]}, r"'1.2.3.4\\n6.6.6.6' does not appear to be an IPv4 or IPv6 address"),
+        ({"address": "", "addresses": []}, "'' in it is no member by these settings"),
+        ({"address": "fd00::1", "addresses": ["fd00::1"]}, "'fd00::1' in it is no member by these settings"),
+        ({"port": 99999999}, "'10.244.0.5' in it is no member by these settings"),
+        ({"terminating": True}, "'10.244.0.5' in it is no member by these settings"),
+        ({"ports": {"hazelcast": 99999999}}, "99999999 in it is no port"),
+    ],
+)
+def test_what_is_wrong_in_a_state_is_told(
+    kept: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], told: str
+) -> None:
+    """Of what can be parsed, and was not written by us."""
+    content = json.loads(kept)
+    assert load(tmp_path / "state", content) and not caplog.messages
+    (content if change.keys() <= content.keys() else content["members"][0]).update(change)
+    assert load(tmp_path / "state", content) is None
+    assert re.fullmatch(f"state file .*/state is not used: {told}", "\n".join(caplog.messages)), caplog.messages
+
+
+def test_of_every_service_any_is_followed_but_none_of_another_namespace(kept: str, tmp_path: Path) -> None:
+    content = {**json.loads(kept), "asked": ["wso2/*"]}
+    found = load(tmp_path / "state", content, services=("wso2/*",))
+    assert found and found.found == ("wso2/is",)
+    for name in ("apps/is", "wso2/", "wso2/is/is"):
+        assert load(tmp_path / "state", {**content, "services": [name]}, services=("wso2/*",)) is None
+
+
+def test_a_state_that_does_not_say_its_rules_serves_where_its_members_are_ours(kept: str, tmp_path: Path) -> None:
+    content = json.loads(kept)
+    del content["rules"]
+    assert load(tmp_path / "state", content) and load(tmp_path / "state", content, Rules(ready_only=True))
+    assert load(tmp_path / "state", content, Rules(port=5000)) is None
+    assert load(tmp_path / "state", content, Rules(port="nosuch")) is None
+    assert load(tmp_path / "state", content, Rules(family="ipv6")) is None
 
 
 def _members(path: Path) -> int:
