@@ -34,7 +34,7 @@ from membership.history_command import history_command
 from membership.import_hiera import import_hiera_command
 from membership.model import Snapshot
 from membership.preflight import check_access
-from membership.outputs import STDOUT, Output, Request, needs_services
+from membership.outputs import STDOUT, Output, Request, needs_services, warn_of_portless
 from membership.render import FORMATS, Setup, render_served
 from membership.render.explanation import explain_text
 from membership.render.profiles import profiles_json, profiles_text
@@ -66,6 +66,7 @@ def list_members(reader: Reader, settings: Settings) -> int:
     with _membership(settings) as membership:
         snapshot = _first_list(membership, reader)
         _say_unknown(snapshot)
+        _say_portless(snapshot, settings)
         _print_list(reader, snapshot)
     return Exit.DONE
 
@@ -97,10 +98,12 @@ def watch(reader: Reader, settings: Settings) -> int:
         with _membership(settings) as membership:
             before = _first_list(membership, reader)
             _say_unknown(before)
+            portless = _say_portless(before, settings)
             put(f"{before.generation} {','.join(before.endpoints) or 'none'}\n".encode())
             for snapshot in membership.changes():
                 if snapshot.generation == before.generation:
                     continue
+                portless = _say_portless(snapshot, settings, portless)
                 put(_describe_change(before, snapshot).encode())
                 before = snapshot
     except KeyboardInterrupt:
@@ -127,6 +130,7 @@ def wait(reader: Reader, settings: Settings) -> int:
             say(f"{state.reason}{f'; {problem}' if problem else ''}")
             return Exit.TIMED_OUT
         say(f"warning: {state.reason}" if state.timed_out else state.reason)
+        _say_portless(snapshot, settings)
         _print_list(reader, snapshot)
     return Exit.DONE
 
@@ -173,6 +177,7 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
             if options.definitions:
                 publication = membership.wait_definitions(reader.duration("timeout"))
                 snapshot, setup = publication.snapshot, replace(setup, definitions=publication.definitions)
+        _say_portless(snapshot, settings)
     else:
         snapshot, setup = _list_names(names, reader.text("self-name"), settings.setup)
         if setup.self_ip is None and FORMATS[output.format].names_self:
@@ -391,3 +396,11 @@ def _describe_change(before: Snapshot, after: Snapshot) -> str:
 def _say_unknown(snapshot: Snapshot) -> None:
     for name in snapshot.unknown_services:
         say(f"warning: the API server has no slices of {name}")
+
+
+def _say_portless(snapshot: Snapshot, settings: Settings, said: str = "") -> str:
+    """Unless that was what was `said`; it is what is said now."""
+    warning = warn_of_portless(snapshot, settings.port)
+    if warning and warning != said:
+        say(f"warning: {warning}")
+    return warning

@@ -121,6 +121,12 @@ def warn_of_outputs(outputs: Sequence[Output], setup: Setup) -> list[str]:
     ]
 
 
+def warn_of_portless(snapshot: Snapshot, port: int | str) -> str:
+    """Who is in the list, and in no output that names addresses; empty where everybody has a port."""
+    portless = ", ".join(member.address for member in snapshot.members if member.port is None)
+    return f"left out of addresses, for no slice of theirs names a port {port!r}: {portless}" if portless else ""
+
+
 def _resolve(format: str, profile: Profile | None) -> str:
     return profile.format if format == PRODUCT and profile is not None else format
 

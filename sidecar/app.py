@@ -17,7 +17,7 @@ from membership.files import FileWriter
 from membership.gate import Gate, GateState
 from membership.hazelcast import client_cluster
 from membership.names import parse_services
-from membership.outputs import needs_services
+from membership.outputs import needs_services, warn_of_portless
 from membership.session import Membership
 from membership.verification import VerifyRules
 from sidecar.health import GateKeeper
@@ -207,7 +207,7 @@ class App:
 
     def _log_changes(self) -> None:
         """A line for each list, on a thread of its own: whoever reads our log must not be able to stop the reader."""
-        portless: tuple[str, ...] = ()
+        portless = ""
         publication = None
         while self._log_mail.wait(publication):
             time.sleep(LATER)
@@ -221,10 +221,9 @@ class App:
                 ", ".join(member.endpoint or member.address for member in snapshot.members[:20]) or "none",
                 " and more" if len(snapshot.members) > 20 else "",
             )
-            before, portless = portless, tuple(member.address for member in snapshot.members if member.port is None)
+            before, portless = portless, warn_of_portless(snapshot, self._settings.shared.port)
             if portless and portless != before:
-                port = self._settings.shared.port
-                log.warning("left out of addresses, for no slice of theirs names a port %r: %s", port, portless)
+                log.warning("%s", portless)
             self._tell_warning(self._gate.state)
 
     def _tell_warning(self, gate: GateState) -> None:

@@ -123,6 +123,16 @@ def test_explain(kube: FakeKube) -> None:
     assert (code, found) == (0, {"10.244.0.5": True, "10.244.0.6": True, "10.244.0.7": False})
 
 
+@pytest.mark.parametrize("name", ["list", "render", "wait"])
+def test_who_lacks_the_named_port_is_told(kube: FakeKube, name: str) -> None:
+    kube.set_service("wso2", "is", pods(1), ports={"other": 1})
+    kube.set_service("wso2", "am", pods(1, 20))
+    command = begin(name, kube, "--port", "hazelcast", services="wso2/is,wso2/am")
+    assert (command.result(), command.out) == (0, ["10.244.0.20:4000"])
+    told = "warning: left out of addresses, for no slice of theirs names a port 'hazelcast': 10.244.0.5"
+    assert [line for line in command.err if "warning" in line] == [f"membership: {told}"]
+
+
 # -- watch
 
 
@@ -141,6 +151,20 @@ def test_watch_prints_a_line_for_each_change_until_it_is_ended(kube: FakeKube) -
         kube.wait_for_watch()
         assert command.stop()[0] == 0
     assert len(command.out) == 3 and "Traceback" not in command.log
+
+
+def test_watch_tells_who_lacks_the_named_port_once(kube: FakeKube) -> None:
+    with begin("watch", kube, "--port", "hazelcast") as command:
+        until(lambda: len(command.out) == 1, 10, "the first line")
+        assert command.count("left out") == 0
+        kube.wait_for_watch()
+        kube.set_service("wso2", "is", pods(2), ports={"other": 1})
+        until(lambda: command.out[-1].endswith("none left 10.244.0.5:4000,10.244.0.6:4000"), what="nobody with a port")
+        assert command.count("left out of addresses.*'hazelcast': 10.244.0.5, 10.244.0.6$") == 1
+        before = len(command.out)
+        kube.set_service("wso2", "is", pods(2, ready=False), ports={"other": 1})
+        until(lambda: len(command.out) > before, what="another list of the same two")
+        assert command.count("left out") == 1
 
 
 # -- exit codes
