@@ -6,6 +6,7 @@ what it leaves out: deadlines for whole answers, keepalive, a size limit, and a 
 
 import errno
 import http.client
+import io
 import socket
 import ssl
 import threading
@@ -14,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from membership.errors import BadAnswer, Silent, Unreachable
 
@@ -125,7 +126,7 @@ class Exchange:
         self._interrupt = interrupt
         self._cleanup = ExitStack()
         self._sock: socket.socket | None = None
-        self._response: http.client.HTTPResponse | None = None
+        self._response: _Response | None = None
 
     def request(self, method: str, target: str, headers: dict[str, str], body: bytes | None, deadline: float) -> None:
         """Connect, send, and wait for the head of the answer until `deadline` (monotonic)."""
@@ -135,9 +136,10 @@ class Exchange:
             self._cleanup.callback(connection.close)
             connection.connect()
             self._sock = connection.sock
+            connection.deadline = deadline
             connection.sock.settimeout(max(0.001, deadline - time.monotonic()))
             connection.request(method, target, body=body, headers=headers)
-            self._response = connection.getresponse()
+            self._response = cast(_Response, connection.getresponse())
             self._cleanup.callback(self._response.close)
         except _FAILURES as error:
             raise _named(error) from error
@@ -164,12 +166,9 @@ class Exchange:
 
     def read_some(self, deadline: float) -> bytes:
         """What there is of the body, at least a byte; empty at its end. Silent when `deadline` (monotonic) passes."""
-        assert self._sock is not None and self._response is not None
+        assert self._response is not None
         try:
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError
-            self._sock.settimeout(remaining)
+            self._response.bytes.deadline = deadline
             got = self._response.read1(CHUNK)
         except _FAILURES as error:
             raise _named(error) from error
@@ -196,28 +195,66 @@ class Exchange:
         self._cleanup.close()
 
 
-class _Response(http.client.HTTPResponse):
-    """http.client's answer, with our buffer."""
+class _Bytes(io.RawIOBase):
+    """What comes from a socket until `deadline` (monotonic), however little each read brings.
 
-    def __init__(self, sock: socket.socket, *arguments: Any, **more: Any) -> None:
+    A socket's own timeout begins anew with each byte, and http.client reads a head, or the size of a chunk, for as long
+    as it drips.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self.deadline = deadline
+        self._sock = sock
+        self._file = sock.makefile("rb", buffering=0)  # keeps the socket open when its connection is closed
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        remaining = self.deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        self._sock.settimeout(remaining)
+        return self._sock.recv_into(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Response(http.client.HTTPResponse):
+    """http.client's answer, with our buffer; answers that only announce another one (1xx) are passed over."""
+
+    def __init__(self, sock: socket.socket, deadline: float, *arguments: Any, **more: Any) -> None:
         super().__init__(sock, *arguments, **more)
         self.fp.close()
-        self.fp = sock.makefile("rb", BUFFER)  # type: ignore[assignment]
+        self.bytes = _Bytes(sock, deadline)
+        self.fp = io.BufferedReader(self.bytes, BUFFER)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """http.client passes over 100 alone: https://www.rfc-editor.org/rfc/rfc9110#section-15.2"""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == http.client.SWITCHING_PROTOCOLS:  # 101 is the last in HTTP
+                return version, status, reason
+            http.client.parse_headers(self.fp)
 
 
 class _Connection(http.client.HTTPConnection):
     """http.client's connection, with our socket in it."""
 
-    response_class = _Response
     sock: socket.socket
     deadline: float
-    """Until when a connection must be made, monotonic seconds."""
+    """Until when a connection must be made, and then until when the head of the answer must be there; monotonic."""
 
     def __init__(self, address: Address, interrupt: Interrupt, cleanup: ExitStack) -> None:
         super().__init__(address.host, address.port)
         self._to = address
         self._interrupt = interrupt
         self._cleanup = cleanup
+
+    def response_class(self, sock: socket.socket, *arguments: Any, **more: Any) -> _Response:  # type: ignore[override]
+        return _Response(sock, self.deadline, *arguments, **more)
 
     def connect(self) -> None:
         deadline = self.deadline
@@ -234,6 +271,7 @@ class _Connection(http.client.HTTPConnection):
             # Wrapping moved the descriptor into a new socket object: guard that one, before it may block.
             self.sock = tls
             self._cleanup.enter_context(self._interrupt.guard(tls))
+            tls.settimeout(max(0.05, deadline - time.monotonic()))
             tls.do_handshake()
 
     def _dial(self, host: str, port: int, deadline: float) -> socket.socket:

@@ -1,14 +1,21 @@
-"""F1, F2, F6 and F7: connections that stay open, and nothing comes."""
+"""F1, F2, F6 and F7: connections that stay open, and nothing comes, or too little."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from membership.errors import Silent
 from membership.testing import FakeKube
+from membership.transport import Address, Exchange, Interrupt, Tls
 from tests.faults.stage import THREE, following, heals, keepalive_left, kept, unhurried
-from tests.running import pods, until
+from tests.running import HOST, pods, until
 
 
 def test_f01_black_holed_connection(kube: FakeKube) -> None:
@@ -65,3 +72,91 @@ def test_f07_proxy_that_buffers(kube: FakeKube) -> None:
         assert '"level": "warning"' in sidecar.wait_log("not sent in chunks")
         heals(kube, sidecar, 5)
         assert sidecar.metric("membership_relists_total", reason="periodic")
+
+
+@contextlib.contextmanager
+def answering(first: bytes, more: bytes, delay: float = 0.0) -> Iterator[int]:
+    """The port of a server that says `first` after `delay` seconds, then `more` ten times a second, 6 s long."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as client:
+            ended.wait(delay)
+            client.sendall(first)
+            for _ in range(60):
+                client.sendall(more)
+                if ended.wait(0.1):
+                    return
+
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        ended.set()
+        thread.join(5)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "more"),
+    [
+        (HEAD + b"X-Slow: ", b"x"),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+        (CHUNKED + b"5;", b"x"),
+        (CHUNKED + b"3\r\nabc", b"\r\n1\r\nx"),
+    ],
+    ids=["the head", "100", "102", "the size of a chunk", "the body"],
+)
+def test_an_answer_that_drips_is_over_at_its_deadline(first: bytes, more: bytes) -> None:
+    """Each byte keeps a timeout of the socket from passing; whole answers have deadlines."""
+    with answering(first, more) as port:
+        began = time.monotonic()
+        exchange = Exchange(Address(HOST, port), Interrupt())
+        with contextlib.closing(exchange), pytest.raises(Silent):
+            exchange.request("GET", "/", {}, None, began + 1)
+            exchange.read_all(began + 1)
+        assert 1 <= time.monotonic() - began < 3
+
+
+def test_a_stream_that_drips_is_over_at_its_deadline() -> None:
+    """Where its head came at once: the silence of a stream is counted by `read_some` alone."""
+    with answering(CHUNKED + b"5;", b"x") as port:
+        exchange = Exchange(Address(HOST, port), Interrupt())
+        with contextlib.closing(exchange):
+            exchange.request("GET", "/", {}, None, time.monotonic() + 30)
+            began = time.monotonic()
+            with pytest.raises(Silent):
+                exchange.read_some(began + 1)
+        assert 1 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("first", "more", "delay"),
+    [
+        (b"HTTP/1.1 200 Connection established\r\nX-Slow: ", b"x", 0.0),
+        (b"HTTP/1.1 200 Connection established\r\n\r\n\x16\x03\x03\x3f\xff", b"", 1.5),
+    ],
+    ids=["the tunnel's head", "TLS after the tunnel"],
+)
+def test_a_tunnel_that_drips_is_over_at_its_deadline(first: bytes, more: bytes, delay: float) -> None:
+    """TCP, TLS and a proxy have one time together, and none of them its own."""
+    with answering(first, more, delay) as port:
+        began = time.monotonic()
+        exchange = Exchange(Address(HOST, 443, Tls(), (HOST, port, {})), Interrupt())
+        with contextlib.closing(exchange), pytest.raises(Silent):
+            exchange.request("GET", "/", {}, None, began + 2)
+        assert 2 <= time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints"])
+def test_what_announces_an_answer_is_no_answer(status: str) -> None:
+    announced = f"HTTP/1.1 {status}\r\nLink: </>\r\n\r\n".encode()
+    with answering(announced * 2 + HEAD + b"Content-Length: 2\r\n\r\nok", b"") as port:
+        exchange = Exchange(Address(HOST, port), Interrupt())
+        with contextlib.closing(exchange):
+            exchange.request("GET", "/", {}, None, time.monotonic() + 10)
+            assert (exchange.response.status, exchange.read_all(time.monotonic() + 10)) == (200, b"ok")
