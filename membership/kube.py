@@ -329,6 +329,9 @@ class ApiServer:
             authorization = self.credentials.header()
         except (OSError, UnicodeDecodeError) as error:
             raise Unreachable(f"the token file cannot be read: {error}") from error
+        if authorization and not (authorization.isascii() and authorization.isprintable()):
+            place = "" if self.credentials.token else f" in {self.credentials.token_file or 'the kubeconfig'}"
+            raise Unreachable(f"the token{place} has a line break inside, or another character that no token has")
         if authorization:
             headers["Authorization"] = authorization
         for secret in (authorization or "", *(self.proxy[2].values() if self.proxy else ())):

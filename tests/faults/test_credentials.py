@@ -86,6 +86,22 @@ def test_a_token_that_is_no_text_is_told_and_read_again(kube: FakeKube, tmp_path
         assert sidecar.get("/livez").status == 200 and sidecar.count("Traceback") == 0
 
 
+@pytest.mark.parametrize(
+    "content", ["first-s3cr3t\nsecond", "\ufefffirst-s3cr3t", "first-s3cr3t\x00", "first-s3cr3t-\u0101"]
+)
+def test_a_token_that_no_header_can_hold_is_told_as_the_file_it_is_in(
+    kube: FakeKube, tmp_path: Path, content: str
+) -> None:
+    """The server was not asked, so that nothing is said of its answer; a file with a byte order mark looks right."""
+    token = tmp_path / "token"
+    token.write_text(content, "utf-8")
+    flags = ("--server", kube.url, "--services", "wso2/is", "--token-file", str(token), "--timeout", "1s")
+    with Command("list", *flags, environ=clean_environ()) as command:
+        assert command.result() == 6
+    assert f"the token in {token} has a line break inside, or another character" in command.log
+    assert "s3cr3t" not in command.log and not kube.requests
+
+
 def test_f11_clock_step(kube: FakeKube, machine: Machine, tmp_path: Path) -> None:
     """F11, the wall clock is set back or on: nothing is timed by it, neither credentials nor ages nor retries."""
     token = tmp_path / "token"
