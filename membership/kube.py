@@ -8,10 +8,12 @@ import json
 import threading
 import time
 from base64 import b64encode
+from calendar import timegm
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -394,10 +396,30 @@ def _refusal(exchange: Exchange, status: int, deadline: float) -> ApiError:
     except ApiError:
         body = b""
     error = decode_status(body, status)
-    after = (response.getheader("Retry-After") or "").strip()
-    if after.isascii() and after.isdigit():
-        error.retry_after = float(after)
+    after = _retry_after(response.getheader("Retry-After", "").strip(), response.getheader("Date", ""))
+    if after is not None:
+        error.retry_after = after
     return error
+
+
+def _retry_after(text: str, date: str) -> float | None:
+    """Seconds; None for what is neither a number nor a time: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+
+    A time counts from `date`, that of the answer itself, so that our clock may be wrong.
+    """
+    if text.isascii() and text.isdigit():
+        return float(text)
+    until, now = _read_date(text), _read_date(date)
+    return None if until is None else max(0.0, until - (time.time() if now is None else now))
+
+
+def _read_date(text: str) -> float | None:
+    """Unix time of an HTTP date, which is always in GMT."""
+    parsed = parsedate(text)
+    try:
+        return None if parsed is None else float(timegm(parsed))
+    except (ValueError, OverflowError):  # 99 digits for a year
+        return None
 
 
 def _path(resource: Resource, namespace: str) -> str:

@@ -7,15 +7,17 @@ shrank and nothing came twice in between.
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from membership import ApiServer, Membership, Options, Snapshot, connect
 from membership.testing import FakeKube
-from tests.running import Sidecar, busiest_second, clean_environ, pods, until
+from tests.running import HOST, Sidecar, busiest_second, clean_environ, pods, until
 
 LIMIT = 5
 """Requests per second, whatever fails."""
@@ -54,6 +56,28 @@ def following(kube: FakeKube, *flags: str, **more: Any) -> Iterator[Sidecar]:
         sidecar.synced()
         kube.wait_for_watch()
         yield sidecar
+
+
+@contextmanager
+def answering(first: bytes, more: bytes, delay: float = 0.0) -> Iterator[int]:
+    """The port of a server that says `first` after `delay` seconds, then `more` ten times a second, 6 s long."""
+    ended = threading.Event()
+
+    def serve() -> None:
+        with suppress(OSError), listener.accept()[0] as client:
+            ended.wait(delay)
+            client.sendall(first)
+            for _ in range(60):
+                client.sendall(more)
+                if ended.wait(0.1):
+                    return
+
+    with socket.create_server((HOST, 0)) as listener:
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield int(listener.getsockname()[1])
+        ended.set()
+        thread.join(5)
 
 
 class Seen:

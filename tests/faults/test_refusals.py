@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+import time
+from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from membership import connect
+from membership.errors import Throttled
 from membership.testing import FakeKube
-from tests.faults.stage import following, heals, kept
+from tests.faults.stage import answering, following, heals, kept
+from tests.running import HOST
 
 
 def test_f15_throttled(kube: FakeKube) -> None:
@@ -27,6 +33,39 @@ def test_f15_throttled(kube: FakeKube) -> None:
     assert len(gaps) == 2 and all(1.0 <= gap < 6.0 for gap in gaps), gaps
     assert len({round(gap, 4) for gap in gaps}) == 2, "with jitter"
     assert kube.count("list") == 1
+
+
+def retry_after(*headers: str) -> float | None:
+    """What a 429 with these headers asks for."""
+    answer = "\r\n".join(["HTTP/1.1 429 Too Many Requests", "Content-Length: 0", *headers, "", ""])
+    with answering(answer.encode(), b"") as port, pytest.raises(Throttled) as caught:
+        server = connect(f"http://{HOST}:{port}", environ={}, service_account=Path("/nonexistent"))
+        server.version(time.monotonic() + 10)
+    return caught.value.retry_after
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("7", 7.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 12.0),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", 12.0),
+        ("Sun Nov  6 08:49:37 1994", 12.0),
+        ("Sun, 06 Nov 1994 08:49:20 GMT", 0.0),
+        ("Sun, 06 Nov 99999999999 08:49:37 GMT", None),
+        ("soon", None),
+        ("3.5", None),
+        ("-1", None),
+    ],
+)
+def test_retry_after_is_a_number_or_a_time_by_the_clock_of_the_answer(asked: str, seconds: float | None) -> None:
+    assert retry_after(f"Retry-After: {asked}", "Date: Sun, 06 Nov 1994 08:49:25 GMT") == seconds
+
+
+@pytest.mark.parametrize("date", [[], ["Date: today"]], ids=["no date", "no date that can be read"])
+def test_retry_after_is_a_time_by_our_clock_where_the_answer_has_none(date: list[str]) -> None:
+    found = retry_after(f"Retry-After: {formatdate(time.time() + 40, usegmt=True)}", *date)
+    assert found is not None and 30 < found <= 40
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 import time
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +11,7 @@ import pytest
 from membership.errors import Silent
 from membership.testing import FakeKube
 from membership.transport import Address, Exchange, Interrupt, Tls
-from tests.faults.stage import THREE, following, heals, keepalive_left, kept, unhurried
+from tests.faults.stage import THREE, answering, following, heals, keepalive_left, kept, unhurried
 from tests.running import HOST, pods, until
 
 
@@ -72,28 +69,6 @@ def test_f07_proxy_that_buffers(kube: FakeKube) -> None:
         assert '"level": "warning"' in sidecar.wait_log("not sent in chunks")
         heals(kube, sidecar, 5)
         assert sidecar.metric("membership_relists_total", reason="periodic")
-
-
-@contextlib.contextmanager
-def answering(first: bytes, more: bytes, delay: float = 0.0) -> Iterator[int]:
-    """The port of a server that says `first` after `delay` seconds, then `more` ten times a second, 6 s long."""
-    ended = threading.Event()
-
-    def serve() -> None:
-        with contextlib.suppress(OSError), listener.accept()[0] as client:
-            ended.wait(delay)
-            client.sendall(first)
-            for _ in range(60):
-                client.sendall(more)
-                if ended.wait(0.1):
-                    return
-
-    with socket.create_server((HOST, 0)) as listener:
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        yield int(listener.getsockname()[1])
-        ended.set()
-        thread.join(5)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
