@@ -4,12 +4,16 @@ Kubeconfig files are read by the official client (exec plugins, OIDC, merged fil
 it costs 20 MiB and 0.4 s that a sidecar in a pod never needs.
 """
 
+import math
 import os
 import re
+import signal
 import threading
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -18,6 +22,7 @@ from membership.errors import SettingsError, Unreachable
 from membership.kube import ApiServer, Credentials
 from membership.transport import Tls
 
+T = TypeVar("T")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#without-using-a-proxy"""
 
@@ -96,6 +101,41 @@ def connect(
         namespace=namespace or _account_namespace(service_account) or _context_namespace(env) or "default",
         origin="given" if server else "in-cluster",
     )
+
+
+def connect_within(seconds: float | None, read: Callable[[], T]) -> T:
+    """What `read` gives, which calls `connect`. Raises Unreachable after `seconds`; None waits for ever.
+
+    The official client sets no limit to what a kubeconfig logs in with, a plugin or an identity provider. So it runs in
+    a thread of its own: a signal interrupts the waiting here, and a plugin that is no longer waited for is ended.
+    """
+    found: list[T] = []
+    problems: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            found.append(read())
+        except BaseException as error:
+            problems.append(error)
+        done.set()
+
+    thread = threading.Thread(target=run, name="connect", daemon=True)
+    deadline = math.inf if seconds is None else time.monotonic() + seconds
+    thread.start()
+    try:
+        # In short waits: where the other thread takes the signal this one sleeps on, as one of 60 tries did.
+        while not done.wait(max(0.0, min(0.1, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                raise Unreachable(f"no credentials in {seconds:g} s from the kubeconfig's plugin or identity provider")
+    finally:
+        if not done.is_set():
+            with suppress(OSError):  # Linux alone tells whom a thread has started
+                for child in Path(f"/proc/self/task/{thread.native_id}/children").read_text().split():
+                    os.kill(int(child), signal.SIGTERM)
+    for problem in problems:
+        raise problem
+    return found[0]
 
 
 def _in_cluster_url(env: Mapping[str, str]) -> str | None:

@@ -1,10 +1,12 @@
 """`membership doctor`: examines all there is to go wrong in a pod, and says what to do."""
 
+import time
 from typing import Any
 
 import click
 import msgspec
 
+from membership.access import connect_within
 from membership.console import Progress, painter, put, write_document
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
@@ -72,7 +74,9 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     fail_on = reader.word("fail-on")
     if reader.problems:
         raise SettingsError(reader.problems)
-    reading = read_leniently(TABLE, given, environ)
+    began = time.monotonic()
+    reading = connect_within(seconds, lambda: read_leniently(TABLE, given, environ))
+    seconds = max(0.1, seconds - (time.monotonic() - began))
     with Progress("examining", seconds):
         findings = examine_pod(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
     exit_code = choose_exit(findings, Severity(fail_on))

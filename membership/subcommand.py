@@ -2,12 +2,14 @@
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
 
 import click
 
+from membership.access import connect_within
 from membership.console import PROGRAM, say
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
 from membership.outputs import Output, Request, make_output
@@ -93,7 +95,7 @@ def subcommand(
             environ = environment()
             reader = Reader(table, given, environ)
             reader.refuse(unknown)
-            reader.duration("timeout")
+            timeout, began = reader.duration("timeout"), time.monotonic()
             for setting in extra:
                 if setting.choices and reader.text(setting.flag) is not None:
                     reader.word(setting.flag)
@@ -104,12 +106,18 @@ def subcommand(
             if request is not None:
                 output = make_output(request(**values), profile, reader.problems)
                 values, outputs = {"output": output}, (output,) if output else ()
-            settings = read(
-                reader,
-                environ,
-                outputs,
-                check=lambda setup: _check_names(names or (), setup),
-                offline=names is not None,
+            settings = connect_within(
+                timeout,
+                lambda: read(
+                    reader,
+                    environ,
+                    outputs,
+                    check=lambda setup: _check_names(names or (), setup),
+                    offline=names is not None,
+                ),
+            )
+            given["timeout"] = (
+                f"{max(0.1, timeout - (time.monotonic() - began)):.1f}s"  # what logging in has left of it
             )
             _log(settings)
             return function(reader, settings, **values)

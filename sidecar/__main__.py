@@ -9,12 +9,19 @@ import threading
 
 
 def main() -> None:
-    stopped = threading.Event()
+    stopped, running = threading.Event(), threading.Event()
+
+    def stop(*_: object) -> None:
+        first = not stopped.is_set()
+        stopped.set()
+        if first and not running.is_set():  # whatever a start waits for, such as a kubeconfig's plugin
+            sys.exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, stop)
     from sidecar.command import run
 
-    sys.exit(run(stopped))
+    sys.exit(run(stopped, running))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from membership.access import connect_within
 from membership.errors import SettingsError
 from membership.flags import SettingsCommand, with_settings
 from membership.settings import EPILOG, environment
@@ -30,13 +31,15 @@ and with Python's 5 ms each of them may wait that long for one that renders a la
 @click.argument("unknown", nargs=-1, type=click.UNPROCESSED)
 @click.version_option(package_name="kubernetes-membership")
 @click.pass_obj
-def command(stopped: threading.Event, /, unknown: tuple[str, ...], **given: Any) -> int:
+def command(events: tuple[threading.Event, threading.Event], /, unknown: tuple[str, ...], **given: Any) -> int:
     """Follow the members of Kubernetes Services, and keep files and an HTTP endpoint current with them.
 
     Exit codes: 0 after SIGTERM or SIGINT, 1 for a bug, 2 for wrong settings.
     """
     environ = environment()
-    settings = parse_settings(given, environ, unknown)
+    stopped, running = events
+    settings = connect_within(None, lambda: parse_settings(given, environ, unknown))
+    running.set()
     start_logging(settings.shared.log_format, settings.shared.log_level)
     sys.setswitchinterval(SWITCH_INTERVAL)
     app = App(settings, environ, stopped)
@@ -47,10 +50,10 @@ def command(stopped: threading.Event, /, unknown: tuple[str, ...], **given: Any)
     return 0
 
 
-def run(stopped: threading.Event) -> int:
-    """Until `stopped` is set; returns the exit code."""
+def run(stopped: threading.Event, running: threading.Event) -> int:
+    """Until `stopped` is set; returns the exit code. `running` is set once `stopped` is looked at."""
     try:
-        code: int = command.main(prog_name=PROGRAM, standalone_mode=False, obj=stopped) or 0
+        code: int = command.main(prog_name=PROGRAM, standalone_mode=False, obj=(stopped, running)) or 0
         return code
     except SettingsError as error:
         print(f"{PROGRAM}: wrong settings:", *(f"  {problem}" for problem in error.problems), sep="\n", file=sys.stderr)

@@ -48,6 +48,6 @@ def tell(program: str, arguments: Sequence[str], environ: Mapping[str, str] | No
         redirect_stdout(output),
         redirect_stderr(log),
     ):
-        code = command.run(stopped) if program == "membership-sidecar" else cli.run()
+        code = command.run(stopped, threading.Event()) if program == "membership-sidecar" else cli.run()
     output.seek(0)
     return Told(code, output.read(), log.getvalue())

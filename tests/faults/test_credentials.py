@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from membership import Membership, Unauthorized
 from membership.testing import FakeKube
 from tests.faults.stage import FOUR, THREE, TWO, Machine, following, heals, kept, server_of, unhurried
-from tests.running import Command, Sidecar, clean_environ, pods, until
+from tests.running import STOP_LIMIT, Command, Sidecar, clean_environ, pods, until
 
 
 def test_f10_token_rotated(kube: FakeKube, tmp_path: Path) -> None:
@@ -72,6 +75,69 @@ def test_credentials_of_a_kubeconfig_are_loaded_anew_when_they_are_refused(kube:
         config.write_text(KUBECONFIG.format(server=kube.url, token=token))
         kube.set_service("wso2", "is", pods(4))
         sidecar.follows(FOUR, 15)
+
+
+@pytest.fixture
+def plugin(kube: FakeKube, tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A kubeconfig whose plugin takes 2 s, or as long as `for-ever` is there, and the file that has its process id."""
+    script, config, pid = tmp_path / "plugin", tmp_path / "config", tmp_path / "pid"
+    answer = '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+    script.write_text(
+        f"#!/bin/sh\necho $$ > {pid}.new; mv {pid}.new {pid}\n"
+        f"[ ! -e {tmp_path}/for-ever ] || exec sleep 60\nsleep 2\necho '{answer}'\n"
+    )
+    script.chmod(0o755)
+    config.write_text(
+        KUBECONFIG.format(server=kube.url, token="").replace(
+            "tokenFile: ",
+            "exec: {apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never, command: " f"{script}" "}",
+        )
+    )
+    (tmp_path / "for-ever").touch()
+    yield config, pid
+    if pid.exists() and alive(pid):
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+
+
+def alive(pid: Path) -> bool:
+    """Whether the process runs whose id is in this file; one that nobody has waited for has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid.read_text().strip()}/cmdline").read_bytes())
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_sidecar_whose_plugin_hangs(plugin: tuple[Path, Path], number: signal.Signals) -> None:
+    """The official client waits for it without limit, before anything else of ours runs."""
+    config, pid = plugin
+    with Sidecar(None, "--kubeconfig", str(config)) as sidecar:
+        until(pid.exists, what="the plugin's start")
+        code, took = sidecar.stop(number)
+        assert code == 0 and took < STOP_LIMIT and sidecar.count("Traceback") == 0
+    until(lambda: not alive(pid), what="the plugin's end")
+
+
+@pytest.mark.parametrize("name", ["list", "check", "wait", "doctor"])
+def test_the_time_of_a_command_counts_while_a_plugin_hangs(plugin: tuple[Path, Path], name: str) -> None:
+    config, pid = plugin
+    flags = ("--services", "wso2/is", "--kubeconfig", str(config), "--timeout", "2s")
+    with Command(name, *flags, environ=clean_environ()) as command:
+        assert command.result() == 6 and command.seconds < 2 + STOP_LIMIT
+    assert "no credentials in 2 s from the kubeconfig's plugin" in command.log
+    until(lambda: not alive(pid), what="the plugin's end")
+
+
+def test_what_logging_in_takes_is_no_longer_there_for_the_list(
+    kube: FakeKube, plugin: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config, _ = plugin
+    (tmp_path / "for-ever").unlink()
+    kube.fault("hang")
+    flags = ("--services", "wso2/is", "--kubeconfig", str(config), "--timeout", "4s")
+    with Command("list", *flags, environ=clean_environ()) as command:
+        assert command.result() == 6 and 4 < command.seconds < 5.5
+    assert "no list within 1." in command.log and "has not answered" in command.log
 
 
 def test_a_token_that_is_no_text_is_told_and_read_again(kube: FakeKube, tmp_path: Path) -> None:
