@@ -259,7 +259,7 @@ def token_that_is_no_text(patient: Patient, _: ExitStack) -> None:
     patient.token_file.write_bytes(b"\xff\xfe\x00")
 
 
-@case(6, "token.unreadable server.strange", skipped("rbac", "slices"), "white space inside")
+@case(4, "token.unreadable", skipped("rbac", "slices"), "white space inside")
 def two_tokens_in_the_file(patient: Patient, _: ExitStack) -> None:
     patient.token_file.write_text(f"{patient.token}\n{patient.token}\n")
 
