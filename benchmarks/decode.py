@@ -3,9 +3,10 @@
     python -m benchmarks.decode [--endpoints 1000] [--events 400] [--pause 0.02] [--profile protobuf]
 
 One slice; each event is another readiness of one of its endpoints, and is sent when the last one was published, so
-nothing else runs meanwhile; `--pause` seconds later, for what the caches hold of us by then. "decode" is the codec alone, first for a slice never seen, then for the events;
-"published" is from the bytes read to the subscriber's callback (the `read_at` of the publication). Beside them in the
-same run: json.loads of the same lines, the least that other Python clients do. Medians, in milliseconds.
+nothing else runs meanwhile; `--pause` seconds later, for what the caches hold of us by then. "decode" is the codec
+alone, first for a slice never seen, then for the events; "published" is from the bytes read to the subscriber's
+callback (the `read_at` of the publication). Beside them in the same run: json.loads of the same lines, the least that
+other Python clients do. Medians, in milliseconds.
 """
 
 import argparse

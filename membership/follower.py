@@ -265,8 +265,10 @@ class Follower:
                 listing = shared.server.list(asked.resource, self.namespace, services, "", interrupt, self._seen)
         except ApiError as error:
             with shared.lock:
-                self._reflector.verification_failed(error, shared.clock())
+                now = shared.clock()
+                self._reflector.verification_failed(error, now)
                 self._verifying = False
+                shared.changed(now)  # the timekeeper knows of no later time yet, and a quiet stream tells it of none
             log.debug("namespace %s: verification failed: %s", self.namespace, error)
             return
         with shared.lock:

@@ -8,7 +8,7 @@ import pytest
 
 from membership.testing import FakeKube
 from tests.faults.stage import FOUR, THREE, TWO, Seen, following, lists, unhurried, watches
-from tests.running import Sidecar, pods
+from tests.running import Sidecar, pods, until
 
 
 def test_f12_expired_inside_the_stream(kube: FakeKube) -> None:
@@ -143,3 +143,15 @@ def test_f24_delete_lost_in_a_gap(kube: FakeKube, gap: str) -> None:
         assert sidecar.metric("membership_relists_total", reason="expired" if gap == "outage" else "periodic")
         assert kube.count("watch") == (3 if gap == "outage" else 1), "a verification runs beside the stream"
     unhurried(kube)
+
+
+def test_a_verification_that_failed_comes_again_though_the_stream_is_quiet(kube: FakeKube) -> None:
+    """Nothing but the failure itself plans it: no event and no bookmark comes that would."""
+    with Seen(kube, relist_interval=0.5) as seen:
+        kube.fault("status", on="list", times=2, code=500)
+        until(
+            lambda: seen.membership.status()[0].lists.get("periodic", 0) >= 4,
+            10,
+            "two verifications after two that failed",
+        )
+        assert not seen.membership.status()[0].watch_restarts
