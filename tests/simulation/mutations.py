@@ -266,7 +266,7 @@ WIRE = (
         "changed = tuple([known.get(value) or decode(value) for value in values])",
         "changed = before.endpoints[first:last]",
     ),
-    Edit("no Retry-After", "kube", "error.retry_after = float(after)", "pass"),
+    Edit("no Retry-After", "kube", "error.retry_after = after", "pass"),
 )
 MEMBERS = (
     Edit(
