@@ -22,7 +22,7 @@ from membership.errors import SettingsError, Unreachable
 from membership.kube import ApiServer, Credentials
 from membership.transport import Tls
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/#without-using-a-proxy"""
 
@@ -103,13 +103,13 @@ def connect(
     )
 
 
-def connect_within(seconds: float | None, read: Callable[[], T]) -> T:
+def connect_within(seconds: float | None, read: Callable[[], _T]) -> _T:
     """What `read` gives, which calls `connect`. Raises Unreachable after `seconds`; None waits for ever.
 
     The official client sets no limit to what a kubeconfig logs in with, a plugin or an identity provider. So it runs in
     a thread of its own: a signal interrupts the waiting here, and a plugin that is no longer waited for is ended.
     """
-    found: list[T] = []
+    found: list[_T] = []
     problems: list[BaseException] = []
     done = threading.Event()
 

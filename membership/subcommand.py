@@ -116,9 +116,8 @@ def subcommand(
                     offline=names is not None,
                 ),
             )
-            given["timeout"] = (
-                f"{max(0.1, timeout - (time.monotonic() - began)):.1f}s"  # what logging in has left of it
-            )
+            left = timeout - (time.monotonic() - began)
+            given["timeout"] = f"{max(0.1, left):.1f}s"  # what logging in has left of it
             _log(settings)
             return function(reader, settings, **values)
 
