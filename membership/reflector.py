@@ -218,17 +218,15 @@ class Reflector:
         Raises Expired, and takes nothing, where it is older than what is held: versions of one stream only grow, so the
         server was restored to an older state or is another one, and what is held must be listed anew.
         """
+        held = self.resource_version
         self._events_in_stream += 1
+        if self._overtaken_by is None and newer(held, event.resource_version):
+            raise errors.Expired(f"the watch goes back from version {held} to {event.resource_version}")
+        self._prove(now)
         if self._overtaken_by is not None:
             if newer(event.resource_version, self._overtaken_by) is False:
-                self._prove(now)
                 return frozenset()  # a list that came beside the stream has it already
             self._overtaken_by = None
-        elif newer(self.resource_version, event.resource_version):
-            raise errors.Expired(
-                f"the watch goes back from version {self.resource_version} to {event.resource_version}"
-            )
-        self._prove(now)
         self.resource_version = event.resource_version
         if event.item is None:
             return frozenset()

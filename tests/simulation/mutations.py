@@ -175,8 +175,8 @@ REFLECTOR = (
     Edit(
         "a bookmark proves nothing",
         "reflector",
-        "self._prove(now)\n        self.resource_version = event",
-        "self.resource_version = event",
+        "self._prove(now)\n        if self._over",
+        "if self._over",
     ),
     Edit(
         "never verify the stream",
