@@ -73,7 +73,7 @@ bench: venv controlplane  ## every client's watch latency and cost, short: docs/
 	$(BIN)/python -m benchmarks.latency --plan bench
 	$(BIN)/python -m benchmarks.page
 
-bench-full: venv controlplane  ## the same with 1000 changes for each client, on a quiet machine: the figures that are quoted; 3 hours
+bench-full: venv controlplane  ## the same with 1000 changes for each client, on a quiet machine: the figures that are quoted; 3.5 hours
 	$(BIN)/python -m benchmarks.latency --plan full
 	$(BIN)/python -m benchmarks.cost --plan full
 	$(BIN)/python -m benchmarks.scale --plan full

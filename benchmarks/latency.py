@@ -1,13 +1,14 @@
 """From a change on the API server to the hands of a program: how long, for every client?
 
     make bench                                  6 minutes: all arms at 100 endpoints, the main ones at 1000
-    make bench-full                             2 hours of it: the figures that are quoted
+    make bench-full                             2 hours and a half of it: the figures that are quoted
     python -m benchmarks.latency --fake         a quick look, on a FakeKube
     python -m benchmarks.latency --plan look --arms ours_callback,kr8s --endpoints 1000 --rate 4
 
-The arms (arms/catalogue.py) take turns in random order, each block with a fresh process that is alone with the server.
-Two of them are controls: bare sockets that only stamp, in Python and in Go. A change is correlated with what an arm
-tells by its resource version, all times are CLOCK_MONOTONIC. Results: results/latency-PLAN.json.
+The arms (arms/catalogue.py) take turns in random order, each block with a fresh process that is alone with the server,
+or with a Service of its own beside others (`together` of plans.py). Three of them are controls: bare sockets that only
+stamp, in Python and in Go. A change is correlated with what an arm tells by its resource version, all times are
+CLOCK_MONOTONIC. Results: results/latency-PLAN.json.
 """
 
 import argparse
@@ -18,21 +19,21 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.arms.catalogue import ARMS, Arm, arm
+from benchmarks.arms.catalogue import ARMS, arm
 from benchmarks.arms.pod import Pod
 from benchmarks.arms.running import ArmFailed, Running
 from benchmarks.environments import prepare
 from benchmarks.machine import busy_share, describe
 from benchmarks.plans import PLANS, Cell
-from benchmarks.service import NAMESPACE, SERVICE, Shape, Writer, fake_service, real_service
+from benchmarks.service import SERVICE, ServiceWriter, Shape, fake_service, real_service
 from benchmarks.sightings import Change, Seen, distribution, match, percentiles
-from benchmarks.writing import write
+from benchmarks.writing import write_in_turn
 
 RESULTS = Path(__file__).parent / "results"
 SYNC_LIMIT = 60.0
@@ -52,13 +53,29 @@ class Tally:
     resident_mib: float = 0.0
     failed: str = ""
 
+    def take(self, changes: Sequence[Change], seen: Seen, cpu_seconds: float, resident_mib: float) -> None:
+        """One block more."""
+        self.seen.append(seen)
+        self.changes += changes
+        self.rounds.append(percentiles(_latencies([seen])))
+        self.cpu_seconds += cpu_seconds
+        self.resident_mib = max(self.resident_mib, resident_mib)
+
+    @contextmanager
+    def noting_failure(self) -> Iterator[None]:
+        """An arm that fails in here has failed, and the run goes on."""
+        try:
+            yield
+        except ArmFailed as failed:
+            self.failed = str(failed)[-500:]
+
 
 class Bench:
     """Runs the cells of a plan, one block after the other."""
 
-    def __init__(self, pod: Pod, writer: Writer, random: Random) -> None:
+    def __init__(self, pod: Pod, writer: ServiceWriter, random: Random) -> None:
         self._pod = pod
-        self._writer = writer
+        self._writers = [writer]
         self._random = random
         self._next = 0
 
@@ -66,42 +83,48 @@ class Bench:
         """All blocks of the cell; one entry for each arm."""
         tallies: dict[str, Tally] = defaultdict(Tally)
         for number in range(cell.blocks):
-            names = cell.arms if number else (*cell.arms, *cell.once)
-            for name in self._random.sample(names, len(names)):
-                if not tallies[name].failed:
-                    self._block(cell, arm(name), tallies[name])
-                    print(f"{cell.name}, block {number + 1}: {_told(name, tallies[name])}", file=sys.stderr, flush=True)
+            names = [name for name in self._random.sample(cell.arms, len(cell.arms)) if not tallies[name].failed]
+            for at in range(0, len(names), cell.together):
+                group = {name: tallies[name] for name in names[at : at + cell.together]}
+                self._block(cell, group)
+                for name, tally in group.items():
+                    print(f"{cell.name}, block {number + 1}: {_told(name, tally)}", file=sys.stderr, flush=True)
         return {
             "name": cell.name,
-            **{key: value for key, value in asdict(cell).items() if key not in ("arms", "once")},
+            **{key: value for key, value in asdict(cell).items() if key != "arms"},
             "arms": {one.name: summarize(tallies[one.name]) for one in ARMS if one.name in tallies},
         }
 
-    def _block(self, cell: Cell, one: Arm, tally: Tally) -> None:
-        self._writer.reset(cell.shape)
-        try:
-            with Running(one, self._pod, NAMESPACE, SERVICE) as running:
-                tally.synced.append(running.wait_synced(cell.shape.endpoints, SYNC_LIMIT))
-                self._write(cell, cell.warm_up)
-                before = running.cpu_seconds()
-                changes = self._write(cell, cell.changes)
-                seen = self._settle(running, changes, one)
-                running.check()
-                tally.cpu_seconds += running.cpu_seconds() - before
-                tally.resident_mib = max(tally.resident_mib, running.resident_mib())
-        except ArmFailed as failed:
-            tally.failed = str(failed)[-500:]
-            return
-        tally.seen.append(seen)
-        tally.changes += changes
-        tally.rounds.append(percentiles(_latencies([seen])))
+    def _block(self, cell: Cell, group: Mapping[str, Tally]) -> None:
+        """One block of each of these arms, at the same time. One that fails is left out of what the others do."""
+        while len(self._writers) < len(group):
+            self._writers.append(self._writers[0].beside(len(self._writers)))
+        with ExitStack() as stack:
+            started = []
+            for (name, tally), writer in zip(group.items(), self._writers, strict=False):
+                writer.reset(cell.shape)
+                with tally.noting_failure():
+                    running = stack.enter_context(Running(arm(name), self._pod, writer.namespace, SERVICE))
+                    tally.synced.append(running.wait_synced(cell.shape.endpoints, SYNC_LIMIT))
+                    started.append((running, writer, tally))
+            if not started:
+                return
+            writers = [writer for _, writer, _ in started]
+            self._write(writers, cell, cell.warm_up)
+            before = [running.cpu_seconds() for running, _, _ in started]
+            made = self._write(writers, cell, cell.changes)
+            for (running, _, tally), cpu, changes in zip(started, before, made, strict=True):
+                with tally.noting_failure():
+                    seen = self._settle(running, changes)
+                    running.check()
+                    tally.take(changes, seen, running.cpu_seconds() - cpu, running.resident_mib())
 
-    def _write(self, cell: Cell, count: int) -> list[Change]:
+    def _write(self, writers: Sequence[ServiceWriter], cell: Cell, count: int) -> list[list[Change]]:
         first, self._next = self._next, self._next + count
-        return write(self._writer, cell.shape, count, cell.rate, first, self._random)
+        return write_in_turn(writers, cell.shape, count, cell.rate, first, self._random)
 
-    def _settle(self, running: Running, changes: Sequence[Change], one: Arm) -> Seen:
-        until = time.monotonic() + SETTLE + one.delay
+    def _settle(self, running: Running, changes: Sequence[Change]) -> Seen:
+        until = time.monotonic() + SETTLE + running.arm.delay
         while (seen := match(changes, running.observations())).lost and time.monotonic() < until:
             time.sleep(0.1)
         return seen
@@ -143,7 +166,7 @@ def _told(name: str, tally: Tally) -> str:
 
 def measure(cells: Sequence[Cell], command: str, *, fake: bool, seed: int) -> Iterator[dict[str, Any]]:
     """Run these cells and give the results of each, with where and how it was made under `run`."""
-    prepare(arm(name).environment for cell in cells for name in (*cell.arms, *cell.once))
+    prepare(arm(name).environment for cell in cells for name in cell.arms)
     with tempfile.TemporaryDirectory(prefix="bench-") as name, ExitStack() as stack:
         others = busy_share()
         if fake:
@@ -176,20 +199,19 @@ def chosen_cells(arguments: argparse.Namespace) -> list[Cell]:
         if arguments.only and cell.name != arguments.only:
             continue
         if arguments.arms:
-            cell = replace(cell, arms=tuple(arguments.arms.split(",")), once=())
+            cell = replace(cell, arms=tuple(arguments.arms.split(",")))
         if arguments.endpoints:
             cell = replace(cell, shape=Shape(arguments.endpoints, arguments.slices))
         cell = replace(cell, rate=arguments.rate or cell.rate)
-        arms, once = (_fitting(names, cell, arguments.fake) for names in (cell.arms, cell.once))
-        cell = replace(cell, arms=arms, once=once)
+        cell = replace(cell, arms=_fitting(cell, arguments.fake), together=arguments.together or cell.together)
         cells.append(replace(cell, changes=arguments.changes or cell.changes, blocks=arguments.blocks or cell.blocks))
     return cells
 
 
-def _fitting(names: Sequence[str], cell: Cell, fake: bool) -> tuple[str, ...]:
+def _fitting(cell: Cell, fake: bool) -> tuple[str, ...]:
     """Those that carry so many endpoints, and find on a FakeKube what they need."""
     return tuple(
-        name for name in names if arm(name).most_endpoints >= cell.shape.endpoints and (arm(name).fake or not fake)
+        name for name in cell.arms if arm(name).most_endpoints >= cell.shape.endpoints and (arm(name).fake or not fake)
     )
 
 
@@ -203,6 +225,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=0.0, help="changes per second")
     parser.add_argument("--changes", type=int, default=0, help="in a block")
     parser.add_argument("--blocks", type=int, default=0)
+    parser.add_argument("--together", type=int, default=0, help="arms at a time, each with a Service of its own")
     parser.add_argument("--fake", action="store_true", help="on a FakeKube")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, help="default: results/latency-PLAN.json; none for look and --fake")

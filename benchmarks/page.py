@@ -19,8 +19,8 @@ _HEAD = """\
 # Benchmarks
 
 Made by `python -m benchmarks.page` from [the results](../benchmarks/results); do not edit. `make bench` (10 minutes)
-and `make bench-full` (3 hours, on a quiet machine) make new results, `make bench-check` (3 minutes) compares the ratios
-of a fresh run with these. How to read them and what each script asks: [benchmarks](../benchmarks/README.md).
+and `make bench-full` (3.5 hours, on a quiet machine) make new results, `make bench-check` (3 minutes) compares the
+ratios of a fresh run with these. How to read them and what each script asks: [benchmarks](../benchmarks/README.md).
 
 ## Goals
 

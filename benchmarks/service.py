@@ -25,7 +25,6 @@ NAMESPACE, SERVICE = "wso2", "is"
 ACCOUNT = "bench"
 PORT = 4000
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_PATH = f"/apis/discovery.k8s.io/v1/namespaces/{NAMESPACE}/endpointslices"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class Shape:
 
 
 class Writer(Protocol):
-    """Who changes the Service."""
+    """Who changes what is followed."""
 
     def reset(self, shape: Shape) -> None:
         """Bring the Service to this shape, all endpoints ready, none marked; slices of another shape are deleted."""
@@ -54,12 +53,20 @@ class Writer(Protocol):
         """
 
 
+class ServiceWriter(Writer, Protocol):
+    """Who changes the Service of one namespace."""
+
+    namespace: str
+
+    def beside(self, number: int) -> "ServiceWriter":
+        """A writer for the Service of the same name in a namespace with this number, which is made."""
+
+
 @contextmanager
-def real_service(folder: Path, bind: str = "127.0.0.1") -> Iterator[tuple[ControlPlane, Pod, Writer]]:
+def real_service(folder: Path, bind: str = "127.0.0.1") -> Iterator[tuple[ControlPlane, Pod, ServiceWriter]]:
     """A control plane with the Service, and a pod whose account may list and watch what a client of it needs."""
     with ControlPlane.start(folder / "plane", bind=bind) as plane:
-        create_namespace(plane, NAMESPACE)
-        create_service(plane, NAMESPACE, SERVICE, selector=None, ports={"hazelcast": PORT})
+        _create(plane, NAMESPACE)
         create_service_account(plane, NAMESPACE, ACCOUNT)
         _grant(plane)
         token = plane.token(NAMESPACE, ACCOUNT, seconds=86400)
@@ -68,7 +75,7 @@ def real_service(folder: Path, bind: str = "127.0.0.1") -> Iterator[tuple[Contro
 
 
 @contextmanager
-def fake_service(folder: Path) -> Iterator[tuple[Pod, Writer]]:
+def fake_service(folder: Path) -> Iterator[tuple[Pod, ServiceWriter]]:
     """The same on a FakeKube with TLS, for a quick look: it has another server's share of the time."""
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -103,32 +110,43 @@ class Newest:
 class RealWriter:
     """Small JSON patches, so that the request is no load."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, namespace: str = NAMESPACE) -> None:
+        self.namespace = namespace
+        self._plane = plane
+        self._path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         self._newest = Newest()
         host, _, port = plane.url.partition("://")[2].partition(":")
         self._rest = RestClient(host, int(port), ca_file=plane.ca_file, token=plane.admin_token)
 
+    def beside(self, number: int) -> "RealWriter":
+        _create(self._plane, namespace := _namespace(number))
+        return RealWriter(self._plane, namespace)
+
     def reset(self, shape: Shape) -> None:
         self._newest.reset(shape)
-        listed = self._rest.request("GET", f"{_PATH}?labelSelector=kubernetes.io/service-name={SERVICE}")
+        listed = self._rest.request("GET", f"{self._path}?labelSelector=kubernetes.io/service-name={SERVICE}")
         there = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in listed["items"]}
-        wanted = {body["metadata"]["name"]: body for body in slices(shape)}
+        wanted = {body["metadata"]["name"]: body for body in slices(shape, self.namespace)}
         for name in there.keys() - wanted.keys():
-            self._rest.request("DELETE", f"{_PATH}/{name}")
+            self._rest.request("DELETE", f"{self._path}/{name}")
         for name, body in wanted.items():
             if name in there:
                 body["metadata"]["resourceVersion"] = there[name]
-                self._rest.request("PUT", f"{_PATH}/{name}", body)
+                self._rest.request("PUT", f"{self._path}/{name}", body)
             else:
-                self._rest.request("POST", _PATH, body)
+                self._rest.request("POST", self._path, body)
 
     def change(self, number: int, mark: str, before: str | None) -> str:
         last = self._newest.swap(number, mark)
         operations = [
-            {"op": "replace", "path": "/endpoints/0", "value": endpoint(mark)},
-            {"op": "replace", "path": "/endpoints/1", "value": endpoint(before or last, terminating=True)},
+            {"op": "replace", "path": "/endpoints/0", "value": endpoint(mark, self.namespace)},
+            {
+                "op": "replace",
+                "path": "/endpoints/1",
+                "value": endpoint(before or last, self.namespace, terminating=True),
+            },
         ]
-        path = f"{_PATH}/{_name(number)}"
+        path = f"{self._path}/{_name(number)}"
         answer = self._rest.call("PATCH", path, operations, content_type="application/json-patch+json")
         version: str = json.loads(answer)["metadata"]["resourceVersion"]
         return version
@@ -137,17 +155,21 @@ class RealWriter:
 class FakeWriter:
     """Puts whole slices into a FakeKube in this process."""
 
-    def __init__(self, kube: FakeKube) -> None:
+    def __init__(self, kube: FakeKube, namespace: str = NAMESPACE) -> None:
+        self.namespace = namespace
         self._kube = kube
         self._newest = Newest()
         self._bodies: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
 
+    def beside(self, number: int) -> "FakeWriter":
+        return FakeWriter(self._kube, _namespace(number))
+
     def reset(self, shape: Shape) -> None:
         self._newest.reset(shape)
         for number in range(shape.slices, len(self._bodies)):
-            self._kube.delete_slice(NAMESPACE, _name(number))
-        self._bodies = dict(enumerate(slices(shape)))
+            self._kube.delete_slice(self.namespace, _name(number))
+        self._bodies = dict(enumerate(slices(shape, self.namespace)))
         for body in self._bodies.values():
             self._kube.put_slice(body)
 
@@ -155,13 +177,13 @@ class FakeWriter:
         with self._lock:
             last = self._newest.swap(number, mark)
             old = self._bodies[number]
-            two = [endpoint(mark), endpoint(before or last, terminating=True)]
+            two = [endpoint(mark, self.namespace), endpoint(before or last, self.namespace, terminating=True)]
             body = old | {"endpoints": [*two, *old["endpoints"][2:]]}
             self._bodies[number] = body
             return str(self._kube.put_slice(body))
 
 
-def slices(shape: Shape) -> Iterator[dict[str, Any]]:
+def slices(shape: Shape, namespace: str = NAMESPACE) -> Iterator[dict[str, Any]]:
     """The slices of the Service before any change.
 
     The second endpoint of each is of no pod: it goes with the first change, and a pod that goes without having been
@@ -170,14 +192,14 @@ def slices(shape: Shape) -> Iterator[dict[str, Any]]:
     for number in range(shape.slices):
         first = number * shape.size
         addresses = [_address(n) for n in range(first, first + shape.size)]
-        endpoints = [endpoint(address) for address in addresses]
+        endpoints = [endpoint(address, namespace) for address in addresses]
         del endpoints[1]["targetRef"]
         yield {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {
                 "name": _name(number),
-                "namespace": NAMESPACE,
+                "namespace": namespace,
                 "labels": {
                     "kubernetes.io/service-name": SERVICE,
                     "endpointslice.kubernetes.io/managed-by": "benchmarks.kubernetes-membership",
@@ -189,21 +211,21 @@ def slices(shape: Shape) -> Iterator[dict[str, Any]]:
         }
 
 
-def endpoint(address: str, *, terminating: bool = False) -> dict[str, Any]:
+def endpoint(address: str, namespace: str = NAMESPACE, *, terminating: bool = False) -> dict[str, Any]:
     """As the endpointslice controller writes it for a pod: about 220 bytes."""
     name = f"is-{address.replace('.', '-')}"
     uid = "b864b1f2-6d1c-4c3b-9d2e-" + "".join(f"{int(part):03}" for part in address.split("."))
     return {
         "addresses": [address],
         "conditions": {"ready": not terminating, "serving": not terminating, "terminating": terminating},
-        "targetRef": {"kind": "Pod", "namespace": NAMESPACE, "name": name, "uid": uid},
+        "targetRef": {"kind": "Pod", "namespace": namespace, "name": name, "uid": uid},
         "nodeName": f"node-{int(address.rpartition('.')[2]) % 50}",
     }
 
 
 def mark(change: int) -> str:
-    """The address that only this change has; 62,500 changes in one run."""
-    return f"10.1.{change // 250}.{change % 250 + 1}"
+    """The address that only this change has among 62,500 that follow each other: far more than a block has."""
+    return f"10.1.{change // 250 % 250}.{change % 250 + 1}"
 
 
 def _address(number: int) -> str:
@@ -212,6 +234,15 @@ def _address(number: int) -> str:
 
 def _name(number: int) -> str:
     return f"is-{number:03}"
+
+
+def _namespace(number: int) -> str:
+    return f"{NAMESPACE}-{number}"
+
+
+def _create(plane: ControlPlane, namespace: str) -> None:
+    create_namespace(plane, namespace)
+    create_service(plane, namespace, SERVICE, selector=None, ports={"hazelcast": PORT})
 
 
 def _grant(plane: ControlPlane) -> None:

@@ -8,6 +8,7 @@ from benchmarks.arms.catalogue import ARMS, arm
 from benchmarks.pages import Part, Reached, Results, provenance
 from benchmarks.sightings import STEPS
 from benchmarks.svg import Axis, Line, chart, round_down, round_up
+from benchmarks.writing import JITTER
 
 FILES = ("latency-full.json", "latency-bench.json")
 CONTROL, CONTROL_PROTOBUF = "control_python", "control_protobuf"
@@ -37,9 +38,9 @@ _COLORS = {
 _HOW = """\
 A writer changes one EndpointSlice of a real kube-apiserver again and again, at jittered times that wait for no answer.
 Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take turns
-in random order, each block with a fresh process that is alone with the server, and bare TLS sockets that only stamp
-take their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours and client-go, which
-spares the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
+in random order, each block with a fresh process that is alone with the server where nothing else is said, and bare TLS
+sockets that only stamp take their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours
+and client-go, which spares the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
 first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
 later than that by more work: its callback, file and answers have the whole member list, sorted and without duplicates.
 What a handler does with the addresses is counted for no one. *Best block* is the p50 of the best of its blocks, which
@@ -47,9 +48,8 @@ other work on the machine touches least. *Added* is the difference to the bare P
 *PATCH answered* is its p50 in this arm's blocks: where it differs from the others', the server was disturbed. *After
 it* is the p50 of the time from the answer of a change to its sighting, which does not depend on how long the server
 took; it can be negative, for the server tells watchers and writer at the same time. *Overtaken*: seen with a newer list
-only. *Twice*: told more than once. Who has fewer changes than others took a turn in the first round only. The file is
-in memory, as in the [manifests](../deploy/README.md); on a disk it waits for that disk at each change (`fsync`), here
-for the one that etcd writes to.
+only. *Twice*: told more than once. The file is in memory, as in the [manifests](../deploy/README.md); on a disk it waits
+for that disk at each change (`fsync`), here for the one that etcd writes to.
 """
 
 
@@ -62,7 +62,12 @@ def render(results: Results) -> Part:
     for cell in _newest(found):
         name = f"latency-{_slug(cell['name'])}.svg"
         pictures[name] = _picture(cell)
-        texts += [f"### {cell['name']}\n", _table(cell), f"![Latency, {cell['name']}](benchmarks/{name})\n"]
+        texts += [
+            f"### {cell['name']}\n",
+            *_together(cell),
+            _table(cell),
+            f"![Latency, {cell['name']}](benchmarks/{name})\n",
+        ]
         texts += [*_stations(cell), provenance(cell["run"])]
     return Part("\n".join(texts), pictures)
 
@@ -124,6 +129,18 @@ def _newest(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         for cell in result["cells"]:
             cells.setdefault(cell["name"], cell)
     return list(cells.values())
+
+
+def _together(cell: Mapping[str, Any]) -> list[str]:
+    """How many shared the server, if it was not one alone; results of before 2026-11-30 do not say it."""
+    count = cell.get("together", 1)
+    if count == 1:
+        return []
+    closest = 1000 * JITTER[0] / (cell["rate"] * count)
+    return [
+        f"{count} clients at a time, each with a Service in a namespace of its own, changed {cell['rate']:g} times a "
+        f"second; the changes of these Services take turns, any two at least {closest:.0f} ms apart.\n"
+    ]
 
 
 def _table(cell: Mapping[str, Any]) -> str:
