@@ -222,6 +222,10 @@ def _from_kubeconfig(kubeconfig: str | Path | None, context: str | None, env: Ma
     )
 
 
+RENEWAL_LIMIT = 60.0
+"""Seconds in which a running program's token must be renewed; the start, where a person may be asked, has its own."""
+
+
 class _Login:
     """Who a kubeconfig says we are, safe to use from several threads.
 
@@ -238,12 +242,17 @@ class _Login:
         """The value of the Authorization header, None for none. Raises Unreachable with the client's reason."""
         with self._lock:
             try:
-                if self._refused:
-                    self._loaded = self._load()
-                    self._refused = False
-                return _authorization(self._loaded)
+                return connect_within(RENEWAL_LIMIT, self._current)
+            except Unreachable:
+                raise
             except Exception as error:  # the client raises its own, yaml's and OSErrors, and documents none
                 raise Unreachable(f"the kubeconfig gives no credentials: {error}") from error
+
+    def _current(self) -> str | None:
+        if self._refused:
+            self._loaded = self._load()
+            self._refused = False
+        return _authorization(self._loaded)
 
     def note_refusal(self) -> None:
         """The server has answered 401."""

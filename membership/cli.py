@@ -5,7 +5,6 @@ They follow the Services just as the sidecar does, only not for long.
 
 import math
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -307,9 +306,6 @@ def run(arguments: list[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt) as error:  # click makes the one of the other
         stopped = error.__cause__ or error
         return 128 + (stopped.number if isinstance(stopped, Stopped) else signal.SIGINT)
-    except BrokenPipeError:
-        sys.stdout = None  # nobody reads it any more: do not flush it at exit
-        return Exit.DONE
 
 
 def _list_names(names: Sequence[Name], own: str | None, setup: Setup) -> tuple[Snapshot, Setup]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import click
 import msgspec
 
+from membership.errors import PublishError
 from membership.render.table import Paint, plain
 
 PROGRAM = "membership"
@@ -16,19 +17,34 @@ REDRAW = 0.5
 
 
 def say(*lines: str) -> None:
-    """To people, on stderr: stdout is for programs."""
+    """To people, on stderr: stdout is for programs. Nothing where stderr was closed."""
+    if sys.stderr is None:  # print would take stdout in its place
+        return
     for line in lines:
         print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
 
 
 def put(content: bytes) -> None:
-    """To stdout."""
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
+    """To stdout.
+
+    Raises:
+        click.exceptions.Exit: nobody reads it any more, as of `membership watch | head -1`: done.
+        PublishError: it is closed, or its disk is full.
+    """
+    if sys.stdout is None:
+        raise PublishError("stdout is closed: let it go somewhere")
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        sys.stdout = None  # what is left in its buffer would be tried again at exit
+        if isinstance(error, BrokenPipeError):
+            raise click.exceptions.Exit(0) from error
+        raise PublishError(f"stdout cannot be written: {error.strerror}") from error
 
 
 def is_terminal() -> bool:
-    return sys.stdout.isatty()
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def painter(environ: Mapping[str, str]) -> Paint:
@@ -57,7 +73,7 @@ class Progress:
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
 
     def __enter__(self) -> None:
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             self._thread.start()
 
     def __exit__(self, *error: object) -> None:

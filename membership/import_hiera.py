@@ -1,10 +1,10 @@
 """`membership import-hiera FILE`: the Hiera data of an older deployment as settings of ours."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from membership.console import put
 from membership.errors import RenderError
 from membership.flags import Reader
 from membership.render import Source
@@ -28,7 +28,7 @@ def import_hiera_command(file: Path) -> int:
     found = import_hiera(source)
     # Says what is wrong, as it would where they are used; nobody is asked.
     read(Reader(SETTINGS, {}, found.settings), found.settings, offline=True)
-    sys.stdout.write(describe(found, file.name))
+    put(describe(found, file.name).encode())
     return 0
 
 

@@ -40,16 +40,16 @@ A writer changes one EndpointSlice of a real kube-apiserver again and again, at 
 Each change is a JSON patch: one endpoint is new, and the one that was new before is terminating. The clients take turns
 in random order, each block with a fresh process that is alone with the server where nothing else is said, and bare TLS
 sockets that only stamp take their turns among them: two ask for JSON as nearly all clients do, one for protobuf as ours
-and client-go, which spares the server work. A change is correlated by its resource version, all processes stamp CLOCK_MONOTONIC, the
-first changes of each block are dropped. *Seen* is when the client's handler has the addresses of the slice; ours is
-later than that by more work: its callback, file and answers have the whole member list, sorted and without duplicates.
-What a handler does with the addresses is counted for no one. *Best block* is the p50 of the best of its blocks, which
-other work on the machine touches least. *Added* is the difference to the bare Python socket's p50 in the same run.
-*PATCH answered* is its p50 in this arm's blocks: where it differs from the others', the server was disturbed. *After
-it* is the p50 of the time from the answer of a change to its sighting, which does not depend on how long the server
-took; it can be negative, for the server tells watchers and writer at the same time. *Overtaken*: seen with a newer list
-only. *Twice*: told more than once. The file is in memory, as in the [manifests](../deploy/README.md); on a disk it waits
-for that disk at each change (`fsync`), here for the one that etcd writes to.
+and client-go, which spares the server work. A change is correlated by its resource version, all processes stamp
+CLOCK_MONOTONIC, the first changes of each block are dropped. *Seen* is when the client's handler has the addresses of
+the slice; ours is later than that by more work: its callback, file and answers have the whole member list, sorted and
+without duplicates. What a handler does with the addresses is counted for no one. *Best block* is the p50 of the best of
+its blocks, which other work on the machine touches least. *Added* is the difference to the bare Python socket's p50 in
+the same run. *PATCH answered* is its p50 in this arm's blocks: where it differs from the others', the server was
+disturbed. *After it* is the p50 of the time from the answer of a change to its sighting, which does not depend on how
+long the server took; it can be negative, for the server tells watchers and writer at the same time. *Overtaken*: seen
+with a newer list only. *Twice*: told more than once. The file is in memory, as in the [manifests](../deploy/README.md);
+on a disk it waits for that disk at each change (`fsync`), here for the one that etcd writes to.
 """
 
 

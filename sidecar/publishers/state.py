@@ -46,6 +46,8 @@ def load_state(
     A clock that was set back makes the list look younger than it is by as much; it is never taken as newer than now.
     """
     try:
+        if path.is_fifo():  # reading one waits for ever
+            raise ValueError("it is no regular file")
         state = msgspec.json.decode(path.read_bytes(), type=_State)
         _check(state, services, rules)
     except FileNotFoundError:

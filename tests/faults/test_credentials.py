@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from membership import Membership, Unauthorized
+from membership import Membership, Unauthorized, connect
 from membership.testing import FakeKube
 from tests.faults.stage import FOUR, THREE, TWO, Machine, following, heals, kept, server_of, unhurried
 from tests.running import STOP_LIMIT, Command, Sidecar, clean_environ, pods, until
@@ -126,6 +126,29 @@ def test_the_time_of_a_command_counts_while_a_plugin_hangs(plugin: tuple[Path, P
         assert command.result() == 6 and command.seconds < 30, "the plugin takes 60"
     assert "no credentials in 2 s from the kubeconfig's plugin" in command.log
     until(lambda: not alive(pid), what="the plugin's end")
+
+
+def test_a_plugin_that_hangs_when_the_token_is_renewed_is_given_up(
+    kube: FakeKube, plugin: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list stays and grows stale meanwhile, and the next try may go well."""
+    config, pid = plugin
+    (tmp_path / "for-ever").unlink()
+    kube.token = "t"
+    with Membership(connect(kubeconfig=config, environ={}), services=["wso2/is"], port=4000) as membership:
+        membership.wait(2, 15)
+        monkeypatch.setattr("membership.access.RENEWAL_LIMIT", 0.5)
+        (tmp_path / "for-ever").touch()
+        pid.unlink()
+        kube.token = "another"
+        kube.cut_watches("eof")
+        until(lambda: "no credentials in 0.5 s" in str(membership.status()), what="the error")
+        until(lambda: not alive(pid), what="the plugin's end")
+        monkeypatch.undo()
+        (tmp_path / "for-ever").unlink()
+        kube.token = "t"
+        kube.set_service("wso2", "is", pods(3))
+        assert len(membership.wait(3, 30).members) == 3
 
 
 def test_what_logging_in_takes_is_no_longer_there_for_the_list(

@@ -128,3 +128,35 @@ def test_a_shell_is_told_the_words() -> None:
     with Command(environ=clean_environ(_MEMBERSHIP_COMPLETE="bash_complete", **words)) as command:
         command.result()
         assert "plain,table" in command.output and "plain,yaml" in command.output
+
+
+def shell(words: str) -> subprocess.CompletedProcess[str]:
+    """What bash makes of it, where `membership` is this one."""
+    line = f'membership() {{ exec {MEMBERSHIP} "$@"; }}; {words}'
+    return subprocess.run(["bash", "-c", line], env=clean_environ(), capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("subcommand", ["list", "watch", "profiles"])
+def test_a_reader_who_has_gone_is_no_error(kube: FakeKube, subcommand: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [MEMBERSHIP, subcommand, *(arguments(kube) if subcommand != "profiles" else ())]
+    done = subprocess.run(words, stdout=writing, stderr=subprocess.PIPE, env=clean_environ(), timeout=30)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("where", "said"), [("> /dev/full", "cannot be written: No space left on device"), (">&-", "is closed")]
+)
+def test_an_output_that_takes_nothing_is_named(where: str, said: str) -> None:
+    done = shell(f"(membership profiles {where})")
+    assert done.returncode == 2
+    assert done.stderr.startswith("membership: stdout ") and said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_what_is_for_people_is_not_put_where_programs_read(kube: FakeKube) -> None:
+    wrong = shell("(membership list --server nonsense 2>&-)")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    right = shell(f"(membership list {' '.join(arguments(kube))} 2>&-)")
+    assert (right.returncode, right.stdout) == (0, "10.244.0.5:4000\n10.244.0.6:4000\n")

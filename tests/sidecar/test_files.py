@@ -599,6 +599,14 @@ def test_what_is_said_of_a_bad_state_is_a_line_of_the_log_like_any_other(kube: F
         assert any(record["level"] == "warning" and "state file" in record["message"] for record in sidecar.records())
 
 
+def test_a_state_that_is_no_file_does_not_hold_up_the_start(kube: FakeKube, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state")
+    with Sidecar(kube, "--state", str(tmp_path / "state")) as sidecar:
+        sidecar.wait_log("state is not used: it is no regular file")
+        sidecar.synced()
+        sidecar.wait_log("cannot write .*state: it is not a regular file")
+
+
 # -- --on-change
 
 
