@@ -40,7 +40,10 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What an arm saw of some changes. `twice`: versions told more than once; `backwards`: older ones after newer."""
+    """What an arm saw of some changes. `twice`: versions told more than once; `backwards`: older ones after newer.
+
+    Both are of the versions of these changes alone: the slices of the first list have no order.
+    """
 
     sightings: tuple[Sighting, ...]
     lost: int
@@ -67,7 +70,7 @@ def match(changes: Sequence[Change], observations: Iterable[Observation]) -> See
     sightings: list[Sighting] = []
     newest, backwards, at = -1, 0, 0
     for version, one in told:
-        backwards += version < newest
+        backwards += version in ours and version < newest
         newest = max(newest, version)
         while at < len(pending) and pending[at].version <= newest:
             exact = pending[at].version in versions

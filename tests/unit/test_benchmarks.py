@@ -45,7 +45,8 @@ def test_what_is_never_told_is_lost() -> None:
 
 
 def test_versions_told_twice_and_older_ones_are_counted() -> None:
-    seen = match(CHANGES, [told(1100, 20), told(1200, 10), told(1300, 20), told(3100, 30)])
+    first_list = [told(100, 7), told(101, 5), told(102, 5)]
+    seen = match(CHANGES, [*first_list, told(1100, 20), told(1200, 10), told(1300, 20), told(3100, 30)])
     assert (seen.lost, seen.twice, seen.backwards) == (0, 1, 1)
     assert seen.sightings[0].ns == 1100, "the first sighting counts"
 
