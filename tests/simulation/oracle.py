@@ -80,6 +80,7 @@ class Oracle(Watched):
         self._generation = 0
         self._seen: tuple[tuple[Member, ...], tuple[str, ...]] = ((), ())
         self._gates = Gates(setting.gate, machine.now)
+        self._source = ""
         self._gate: bool | None = None
         self._looks = 0
         self.network: Network
@@ -240,7 +241,7 @@ class Oracle(Watched):
         if mark is not None and mark.kind == "whole" and mark.history is not None and mark.rv == rv and fits:
             self._check_restored(part, line, mark)
             once_more = line.own and now - part.restored_at < ONCE_MORE and part.restored_at < now
-            same = part.history is mark.history
+            same = part.holds(mark.history)
             self.check("order", not same or rv >= part.rv, "a list takes version %d back to %d", part.rv, rv)
             if line.own:
                 part.newest, part.recent, part.listed_at = rv, False, now
@@ -264,7 +265,7 @@ class Oracle(Watched):
             part.take(now, listed=part.resource == "endpoints", since=since)
 
     def _check_restored(self, part: Part, line: Connection, mark: Mark) -> None:
-        if part.history is not None and part.history is not mark.history and mark.rv < line.held:
+        if part.history is not None and not part.holds(mark.history) and mark.rv < line.held:
             part.restored += 1
             part.restored_at, part.former = self._machine.now, part.stream
         counted = sum(status.restored for status in self.membership.status())
@@ -315,8 +316,13 @@ class Oracle(Watched):
 
     def _check_generation(self, snapshot: Snapshot) -> None:
         seen = (snapshot.members, snapshot.unknown_services)
+        source, self._source = self._source, snapshot.source
         if snapshot.generation == self._generation:
             self.check("generation", seen == self._seen, "another list without another generation")
+            if (
+                snapshot.generation and snapshot.source != source
+            ):  # no part of the list, but the gate asks where it is from
+                self._gates.publish(snapshot, self._machine.now)
             return
         first = self._generation == 0
         changed = first or seen != self._seen

@@ -47,6 +47,10 @@ class Part:
     not_before: dict[bool, float] = field(default_factory=dict)
     """What the server's Retry-After says, to its own thread (True) and beside it."""
 
+    def holds(self, history: History | None) -> bool:
+        """Whether all that is held is of this history: nothing is that events of another have changed since."""
+        return self.history is history and not self.mixed
+
     def take(self, now: float, *, listed: bool, since: int | None = None) -> None:
         """Version `rv` is held from now on: what must be shown, by the documents of roster.py and no code of it.
 
