@@ -48,7 +48,7 @@ the name is `--cluster-name`, else the domain in Carbon's file.
 Where `--upstream` gives the list, what is wrong on the way to the API server is information: it counts only while the
 other sidecar is gone.
 
-Not looked at: settings that only the sidecar has (`--http`, `--push` and the like; it names what is wrong with them
+Not looked at: settings that only the sidecar has (`--http`, `--on-change` and the like; it names what is wrong with them
 itself), `--state` and `--history`, what is inside the server's container unless the doctor runs there.
 
 ## Every finding

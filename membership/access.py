@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -78,9 +79,9 @@ def connect(
     if kubeconfig is not None or context is not None or server is None and in_cluster is None:
         found = _from_kubeconfig(kubeconfig, context, env)
         given = Credentials(token, _path(token_file), username, password) if token or token_file or username else None
-        tls = found.tls if ca_file is None else Tls(Path(ca_file), False, found.tls.cert_file, found.tls.key_file)
+        tls = found.tls if ca_file is None else replace(found.tls, ca_file=Path(ca_file), skip_verify=False)
         if insecure_skip_tls_verify:
-            tls = Tls(None, True, tls.cert_file, tls.key_file, tls.server_name)
+            tls = replace(tls, ca_file=None, skip_verify=True)
         return ApiServer(
             server or found.url,
             given or found.credentials,
@@ -90,9 +91,9 @@ def connect(
             found.origin,
         )
     account_token, account_ca = service_account / "token", service_account / "ca.crt"
-    if not (token or token_file or username) and account_token.exists():
+    if not (token or token_file or username) and os.path.exists(account_token):
         token_file = account_token
-    if ca_file is None and account_ca.exists():
+    if ca_file is None and os.path.exists(account_ca):
         ca_file = account_ca
     return ApiServer(
         server or in_cluster or "",
@@ -160,7 +161,7 @@ def _context_namespace(env: Mapping[str, str]) -> str | None:
             found = msgspec.yaml.decode(Path(path).read_bytes(), type=_Kubeconfig)
         except FileNotFoundError:
             continue
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, RecursionError) as error:
             raise SettingsError(
                 [f"kubeconfig {path}, asked for the namespace: {error}; or give --namespace"]
             ) from error
@@ -288,15 +289,20 @@ def _path(name: str | Path | None) -> Path | None:
 
 
 def _missing(files: Mapping[str, str | Path | None]) -> list[str]:
-    return [f"{what} {str(name)!r} does not exist" for what, name in files.items() if name and not Path(name).exists()]
+    return [f"{what} {str(name)!r} does not exist" for what, name in files.items() if name and not os.path.exists(name)]
 
 
 def check_url(server: str) -> None:
-    """Raises ValueError for what is no URL of an API server."""
+    """Raises ValueError for what is no URL of an API server, or has a password in it, which every log would show."""
     try:
         url = urlsplit(server)
-        if url.scheme in ("http", "https") and url.hostname and url.port != 0 and not re.search(r"\s", server):
-            return
+        right = url.scheme in ("http", "https") and url.hostname and url.port != 0 and not re.search(r"\s", server)
     except ValueError:
-        pass
-    raise ValueError(f"{server!r} is not a URL such as https://10.96.0.1:443")
+        right = False
+    if not right:
+        raise ValueError(f"{server!r} is not a URL such as https://10.96.0.1:443")
+    if url.username is not None:
+        raise ValueError(
+            "a URL with a user name in it: give it and its password by KUBERNETES_API_SERVER_USERNAME and "
+            "KUBERNETES_API_SERVER_PASSWORD"
+        )

@@ -5,6 +5,7 @@ They follow the Services just as the sidecar does, only not for long.
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -174,7 +175,7 @@ def render(reader: Reader, settings: Settings, output: Output) -> int:
         with _membership(replace(settings, options=options)) as membership:
             snapshot, setup = _first_list(membership, reader), settings.setup
             if options.definitions:
-                publication = membership.wait_definitions(reader.duration("timeout"))
+                publication = membership.wait_definitions(reader.left("timeout"))
                 snapshot, setup = publication.snapshot, replace(setup, definitions=publication.definitions)
         _say_portless(snapshot, settings)
     else:
@@ -225,7 +226,7 @@ def check(reader: Reader, settings: Settings) -> int:
     Example:
       membership check --services wso2/is | kubectl apply -f -
     """
-    deadline = time.monotonic() + reader.duration("timeout")
+    deadline = time.monotonic() + reader.left("timeout")
     formats = {text.partition(":")[0] for text in reader.texts("out")}
     definitions = any(name in FORMATS and FORMATS[name].takes_services for name in formats)
     source = settings.options.source
@@ -323,7 +324,7 @@ def _membership(settings: Settings) -> Membership:
 
 
 def _first_list(membership: Membership, reader: Reader) -> Snapshot:
-    timeout = reader.duration("timeout")
+    timeout = reader.left("timeout")
     with Progress("waiting for the API server's first list", timeout):
         return membership.wait(0, timeout, refusal_is_final=True)
 
@@ -360,7 +361,11 @@ def _await_verdict(reader: Reader, settings: Settings) -> Verdict:
     setup = settings.setup
     cluster = client_cluster(setup.cluster_name, setup.hazelcast_version)
     verification = Verification(VerifyRules("all", setup.self_ip, setup.port, cluster))
-    deadline, before = time.monotonic() + reader.duration("timeout"), None
+    deadline, before = time.monotonic() + reader.left("timeout"), None
+    # A round by the client takes 8 s for two members, and is worth waiting for no longer than a second look.
+    end = threading.Timer(deadline + 2 * CONFIRM - time.monotonic(), verification.close)
+    end.daemon = True
+    end.start()
     try:
         while True:
             # A new list each time: that a member is not in it counts only when it is newer than the member's view.
@@ -377,6 +382,7 @@ def _await_verdict(reader: Reader, settings: Settings) -> Verdict:
             before = verdict
             time.sleep(CONFIRM)
     finally:
+        end.cancel()
         verification.close()
 
 

@@ -1,6 +1,5 @@
 """`membership doctor`: examines all there is to go wrong in a pod, and says what to do."""
 
-import time
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from membership.access import connect_within
 from membership.console import Progress, painter, put, write_document
 from membership.errors import SettingsError
 from membership.flags import Reader, Setting, SettingsCommand, with_settings
-from membership.settings import EPILOG, SETTINGS, environment
+from membership.settings import EPILOG, PUSH, SETTINGS, environment
 from membership.subcommand import REPORT_FORMAT
 
 OWN = (
@@ -30,6 +29,7 @@ OWN = (
         many=True,
     ),
     Setting("staging", "As given to the sidecar.", metavar="FOLDER"),
+    PUSH,
     Setting(
         "carbon-home",
         "The server's home, to look at its own configuration; there is one in the server's container only.",
@@ -70,13 +70,12 @@ def doctor_command(unknown: tuple[str, ...], **given: Any) -> int:
     environ = environment()
     reader = Reader(TABLE, given, environ)
     reader.refuse(unknown)
-    format, seconds = reader.word("format"), reader.duration("timeout")
-    fail_on = reader.word("fail-on")
+    format, fail_on = reader.word("format"), reader.word("fail-on")
+    timeout = reader.left("timeout")
     if reader.problems:
         raise SettingsError(reader.problems)
-    began = time.monotonic()
-    reading = connect_within(seconds, lambda: read_leniently(TABLE, given, environ))
-    seconds = max(0.1, seconds - (time.monotonic() - began))
+    reading = connect_within(timeout, lambda: read_leniently(TABLE, given, environ))
+    seconds = reader.left("timeout")
     with Progress("examining", seconds):
         findings = examine_pod(reading, environ, reader.text("staging"), reader.text("carbon-home"), seconds)
     exit_code = choose_exit(findings, Severity(fail_on))

@@ -15,6 +15,26 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 TEMPORARY = ".membership-"
 
 
+def find_mount(path: Path) -> tuple[int, str]:
+    """Which file system a folder is on, or the nearest one above it that exists, and by which mount it is seen.
+
+    A file is renamed within one of both only: not from one subPath of a volume to another (EXDEV,
+    https://man7.org/linux/man-pages/man2/rename.2.html). Systems that do not tell their mounts have "" for it.
+    """
+    folder = os.path.abspath(path)
+    while not os.path.isdir(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    descriptor = os.open(folder, getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        facts = Path(f"/proc/self/fdinfo/{descriptor}").read_text().split()
+        mount = facts[facts.index("mnt_id:") + 1]
+    except (OSError, ValueError):
+        mount = ""
+    finally:
+        os.close(descriptor)
+    return os.stat(folder).st_dev, mount
+
+
 class FileWriter:
     """Keeps one file equal to what it is given.
 

@@ -5,6 +5,7 @@ in `membership/settings.py` and `sidecar/settings.py`.
 """
 
 import re
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -50,7 +51,10 @@ class Setting:
 
 
 class Reader:
-    """Looks settings up by flag, parses them, and collects what is wrong in `problems`."""
+    """Looks settings up by flag, parses them, and collects what is wrong in `problems`.
+
+    It is made when the command begins: `left` counts from there.
+    """
 
     def __init__(self, table: Sequence[Setting], given: Mapping[str, Any], environ: Environ) -> None:
         self._table = {setting.flag: setting for setting in table}
@@ -59,6 +63,7 @@ class Reader:
         self.defaults: dict[str, str | None] = {}
         """Instead of those of the table, by flag."""
         self.problems: list[str] = []
+        self._began = time.monotonic()
 
     def refuse(self, unknown: Sequence[str]) -> None:
         """Note words of the command line that are no settings."""
@@ -108,6 +113,10 @@ class Reader:
 
     def duration(self, flag: str) -> float:
         return self.parse(flag, parse_positive_duration, 1.0)
+
+    def left(self, flag: str) -> float:
+        """What is left of a duration that the whole command may take, logging in included: at least a moment."""
+        return max(0.1, round(self.duration(flag) - (time.monotonic() - self._began), 1))
 
     def _find(self, flag: str) -> tuple[str | None, str]:
         setting = self._table[flag]

@@ -153,8 +153,8 @@ class Asker:
 
 def client_cluster(cluster_name: str | None, version: tuple[int, int] | None) -> str | None:
     """The cluster to name to `Asker` for these settings: a guessed name would make each member log a refused client,
-    and 3.x does not speak the client's protocol."""
-    return cluster_name if version is None or version >= (4, 0) else None
+    and 3.x, which a product of unknown version (None) may have, does not speak the client's protocol."""
+    return cluster_name if version is not None and version >= (4, 0) else None
 
 
 def read_probe(view: View, output: bytes) -> View:

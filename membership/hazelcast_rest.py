@@ -31,8 +31,8 @@ SIZE_LIMIT = 2**20
 _OFF = "REST off: it closes the connection without an answer (REST, or its group {}, is not enabled)"
 _NO_TIME = "no answer in time"
 _JOINING = "it is joining: not ready by its own word"
-_TEXT_HEAD = re.compile(r"Members \{size:(\d+), ver:\d+\} \[")
-_TEXT_MEMBER = re.compile(r"^\s*Member \[([^\]\s]+)\]:(\d+) - (\S+?)( this)?( lite)?\s*$", re.MULTILINE)
+_TEXT_HEAD = re.compile(r"Members \{size:(\d{1,9}), ver:\d+\} \[")
+_TEXT_MEMBER = re.compile(r"^[ \t]*Member \[([^\]\s]+)\]:(\d{1,5}) - (\S+?)( this)?( lite)?[ \t\r]*$", re.MULTILINE)
 
 
 class _Member(msgspec.Struct):
@@ -125,7 +125,7 @@ def ask_name(target: Target, cluster: str, interrupt: Interrupt) -> bool | None:
     try:
         status, content = _Talk(target, interrupt).ask("POST", STATE, "CLUSTER_READ", f"{_quote(cluster)}&".encode())
         answer = msgspec.json.decode(content, type=_State).status
-    except (_NoAnswer, BadAnswer, msgspec.MsgspecError, UnicodeDecodeError):
+    except (_NoAnswer, BadAnswer, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if status == 403 or answer == "forbidden":
         return False
@@ -186,7 +186,7 @@ def read_cluster(asked: str, body: bytes) -> View:
 def _read_json(body: bytes) -> list[_Member]:
     try:
         members = msgspec.json.decode(body, type=_Cluster).members
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"{CLUSTER} answers what is no member list: {error}") from error
     return [_normalise(member) for member in members]
 
@@ -216,7 +216,7 @@ def _read_text(body: bytes) -> list[_Member]:
 def _read_list(body: bytes) -> _List:
     try:
         return msgspec.json.decode(body, type=_List)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"{MEMBER_LIST} answers what is no list: {body[:60]!r}") from error
 
 

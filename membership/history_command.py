@@ -80,7 +80,7 @@ def _ask(address: Address, deadline: float) -> list[Change]:
         return list(msgspec.json.decode(body, type=_Answer).changes)
     except Unreachable as error:
         raise Unreachable(f"no sidecar answers at {where} (--url): {error}; --history FILE reads its file") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise SettingsError([f"--url: what answers at {where} is no sidecar: {body[:60]!r}"]) from error
     finally:
         exchange.close()

@@ -15,6 +15,8 @@ TRIM = 2 * LIMIT
 def read_history(path: Path) -> list[Change]:
     """The changes in it, without lines that cannot be read: a run that is killed while it writes leaves half a line.
     Raises OSError."""
+    if path.is_fifo():  # reading one waits for ever
+        raise OSError("it is no regular file")
     changes = []
     for line in path.read_bytes().splitlines():
         try:

@@ -1,10 +1,11 @@
 """`membership check`: may we do what we need to do, and if not, what has to be applied."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from membership.errors import NotFound, Rejected
+from membership.errors import Forbidden, NotFound, Rejected
 from membership.jwt import read_claims
 from membership.kube import ApiServer
 from membership.names import parse_services
@@ -32,7 +33,7 @@ def check_access(
     namespaces = sorted({namespace for namespace, _ in parse_services(services, server.namespace)})
     slices = Resource.ENDPOINTS if source == "endpoints" else Resource.ENDPOINTSLICES
     wanted = (slices, Resource.SERVICES) if definitions else (slices,)
-    lines = [f"ok: server {server.url} ({server.origin}), {server.version(deadline)}"]
+    lines = [f"ok: server {server.url} ({server.origin}), {_version(server, deadline)}"]
     if not server.url.startswith("https:"):
         lines.append("warning: the connection is not encrypted")
     elif server.tls.skip_verify:
@@ -60,6 +61,13 @@ def check_access(
     return AccessReport(not manifests, comments + "---\n".join(manifests))
 
 
+def _version(server: ApiServer, deadline: float) -> str:
+    try:
+        return server.version(deadline)
+    except Forbidden:  # some clusters close /version to accounts; what we need is asked for by itself
+        return "which does not tell us its version"
+
+
 def find_account(server: ApiServer, deadline: float) -> str | None:
     """Our user name as the API server sees it, `system:serviceaccount:NAMESPACE:NAME` for a service account."""
     try:
@@ -69,7 +77,11 @@ def find_account(server: ApiServer, deadline: float) -> str | None:
 
 
 def render_role(namespace: str, resources: Iterable[Resource], account: str | None) -> str:
-    """The Role and RoleBinding that allow what we need in one namespace, all of it: the Role replaces an older one."""
+    """The Role and RoleBinding that allow what we need in one namespace, all of it: the Role replaces an older one.
+
+    Both are named after the account, for what is applied replaces the subjects of a binding of that name: those of
+    another account would lose what they have.
+    """
     kind, *names = (account or "").split(":")[1:] or [""]
     if kind == "serviceaccount" and len(names) == 2:
         subject = f"- kind: ServiceAccount\n  name: {names[1]}\n  namespace: {names[0]}\n"
@@ -77,13 +89,14 @@ def render_role(namespace: str, resources: Iterable[Resource], account: str | No
         subject = f"- kind: User\n  name: {json.dumps(account)}\n  apiGroup: rbac.authorization.k8s.io\n"
     else:
         subject = f"- kind: ServiceAccount\n  name: default # the pod's serviceAccountName\n  namespace: {namespace}\n"
+    role = _name_role(namespace, account)
     rules = "\n".join(f"""- apiGroups: ["{resource.group}"]
   resources: ["{resource.value}"]
   verbs: ["{'", "'.join(VERBS)}"]""" for resource in resources)
     return f"""apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {ROLE}
+  name: {role}
   namespace: {namespace}
 rules:
 {rules}
@@ -91,14 +104,24 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {ROLE}
+  name: {role}
   namespace: {namespace}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {ROLE}
+  name: {role}
 subjects:
 {subject}"""
+
+
+def _name_role(namespace: str, account: str | None) -> str:
+    """That of the manifests for their own account, `membership` of this namespace."""
+    kind, *names = (account or "").split(":")[1:] or [""]
+    if kind == "serviceaccount" and len(names) == 2:
+        words = [name for name, usual in zip(names, (namespace, ROLE), strict=True) if name != usual]
+    else:
+        words = [re.sub(r"[^a-z0-9]+", "-", account.lower()).strip("-")] if account else ["default"]
+    return "-".join([ROLE, *words])
 
 
 def _describe_fallback(namespace: str, resource: Resource, missing: list[str], endpoints_serve: bool) -> str:

@@ -204,6 +204,24 @@ class Settings:
         return self.setup.port
 
 
+PUSH = Setting(
+    "push",
+    "Keep the list of the own Hazelcast member current while it runs, so that a split heals: off, or rest (by REST "
+    "on the member port, from Hazelcast 5.2; the member is found as with --verify local). Needs --cluster-name, "
+    "and the REST group CLUSTER_WRITE in the member: see --hazelcast-rest.",
+    "off",
+    metavar="METHOD",
+)
+
+
+def read_push(reader: Reader) -> bool:
+    """Whether lists are pushed; files then open the REST group that this takes, if nothing else is said."""
+    if reader.parse("push", choice("off", "rest"), "off") == "off":
+        return False
+    reader.defaults |= {"hazelcast-rest": "write"}
+    return True
+
+
 def read_product(reader: Reader) -> Profile | None:
     """The profile of --product, whose port and Hazelcast become the defaults of their settings."""
     profile = reader.parse("product", find_profile, None)

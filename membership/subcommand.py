@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Any
@@ -95,7 +94,6 @@ def subcommand(
             environ = environment()
             reader = Reader(table, given, environ)
             reader.refuse(unknown)
-            timeout, began = reader.duration("timeout"), time.monotonic()
             for setting in extra:
                 if setting.choices and reader.text(setting.flag) is not None:
                     reader.word(setting.flag)
@@ -107,7 +105,7 @@ def subcommand(
                 output = make_output(request(**values), profile, reader.problems)
                 values, outputs = {"output": output}, (output,) if output else ()
             settings = connect_within(
-                timeout,
+                reader.left("timeout"),
                 lambda: read(
                     reader,
                     environ,
@@ -116,8 +114,6 @@ def subcommand(
                     offline=names is not None,
                 ),
             )
-            left = timeout - (time.monotonic() - began)
-            given["timeout"] = f"{max(0.1, left):.1f}s"  # what logging in has left of it
             _log(settings)
             return function(reader, settings, **values)
 

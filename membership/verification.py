@@ -56,7 +56,10 @@ class Verification:
         self._absences.observe_views(views, now - snapshot.age_seconds, now)
         gone_since = self._absences.gone_since
         if snapshot.source in NO_TERMINATING:
-            leaving |= {host for host, since in gone_since.items() if now - since < GRACE}
+            recent = {host for host, since in gone_since.items() if now - since < GRACE}
+            leaving |= recent & self._absences.vanished
+            # Whom no list had yet is no pod that ends: a newcomer, until that takes too long.
+            gone_since = {host: since for host, since in gone_since.items() if host not in recent}
         return compare(snapshot, views, gone_since, now, leaving=leaving)
 
     def close(self) -> None:

@@ -118,14 +118,17 @@ class Absences:
     def __init__(self) -> None:
         self._known: frozenset[str] = frozenset()
         self._gone: dict[str, float] = {}
+        self._vanished: set[str] = set()
         self._strangers: dict[str, float] = {}
 
     def observe_list(self, known: Collection[str], now: float) -> None:
         """`known`: every host that Kubernetes has in any slice, terminating and filtered ones too."""
         for host in self._known.difference(known):
             self._gone.setdefault(host, now)
+            self._vanished.add(host)
         for host in known:
             self._gone.pop(host, None)
+            self._vanished.discard(host)
             self._strangers.pop(host, None)
         self._known = frozenset(known)
 
@@ -142,11 +145,17 @@ class Absences:
         for host, since in list(self._gone.items()):
             if host not in seen and now - since > KEPT:
                 del self._gone[host]
+                self._vanished.discard(host)
 
     @property
     def gone_since(self) -> Mapping[str, float]:
         """By host; hosts that were never known are in it from when they were first seen."""
         return dict(self._gone)
+
+    @property
+    def vanished(self) -> frozenset[str]:
+        """Those of them that a list had once."""
+        return frozenset(self._vanished)
 
 
 def choose_targets(snapshot: Snapshot, scope: Scope, self_ip: str | None, port: int | str) -> tuple[Target, ...]:
@@ -233,6 +242,7 @@ class _Scene:
             if member.port is not None and member.endpoint is not None
             for address in member.addresses
         }
+        alias |= _named(snapshot.members, views)
         self._alias = alias | _advertised(views, alias)
         self.serving: dict[str, bool] = {}
         terminating = set(leaving)
@@ -245,7 +255,7 @@ class _Scene:
         self._hosts = {address for member in snapshot.members for address in member.addresses}
         self._views = self._once(views)
         self.seen = {
-            name: frozenset(self._name_in(view, address) for address in view.members) | {name}
+            name: frozenset(self._name_in(view, address) for address in view.members) | self._itself(name, view)
             for name, view in self._views.items()
             if view.state == "ready" and host_of(name) not in self._leaving
         }
@@ -328,6 +338,10 @@ class _Scene:
             found.setdefault(name, view)
         return found
 
+    def _itself(self, name: str, view: View) -> set[str]:
+        """Its own name; none of who was asked on loopback and does not say who it is, for it is in its own list."""
+        return {name} if view.own is not None or view.asked in self._alias else set()
+
     def _name_in(self, view: View, address: str) -> str:
         """Several members may advertise the same address, such as 127.0.0.1: in its own view it is the asked one."""
         if address == view.own and view.asked in self._alias:
@@ -368,6 +382,26 @@ class _Scene:
             if member.port is None and not member.terminating:
                 unknown.append(Unknown(member.address, "its slice does not have the named port"))
         return tuple(unknown), starting
+
+
+def _named(members: Sequence[Member], views: Sequence[View]) -> dict[str, str]:
+    """Host names that members go by (docs/live.md), of which the first label is that of one pod; none is resolved."""
+    found: dict[str, str] = {}
+    for address in {address for view in views for address in (*view.members, view.own) if address is not None}:
+        if _is_address(host_of(address)):
+            continue
+        label, port = host_of(address).partition(".")[0], address.rpartition(":")[2]
+        pods = [one for one in members if label in (one.hostname, one.name) and str(one.port) == port]
+        if len(pods) == 1 and pods[0].endpoint is not None:
+            found[address] = pods[0].endpoint
+    return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _advertised(views: Sequence[View], alias: Mapping[str, str | None]) -> dict[str, str]:

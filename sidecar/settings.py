@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from membership.errors import SettingsError
+from membership.files import find_mount
 from membership.flags import Environ, Reader, Setting, is_service_link
 from membership.hazelcast import client_cluster
 from membership.names import EVERY
@@ -17,7 +18,7 @@ from membership.push import SINCE
 from membership.render import FORMATS, Setup
 from membership.settings import SETTINGS as SHARED
 from membership.settings import Settings as Shared
-from membership.settings import read, read_product
+from membership.settings import PUSH, read, read_product, read_push
 from membership.values import choice, parse_positive_duration, parse_time
 from membership.verify import Scope
 from sidecar.publishers.http import bind
@@ -72,14 +73,7 @@ SETTINGS = (
         metavar="SCOPE",
     ),
     Setting("verify-interval", "How often to ask; after a change of the list at once.", "5s", metavar="DURATION"),
-    Setting(
-        "push",
-        "Keep the list of the own Hazelcast member current while it runs, so that a split heals: off, or rest (by REST "
-        "on the member port, from Hazelcast 5.2; the member is found as with --verify local). Needs --cluster-name, "
-        "and the REST group CLUSTER_WRITE in the member: see --hazelcast-rest.",
-        "off",
-        metavar="METHOD",
-    ),
+    PUSH,
 )
 
 _REST_IS_OFF = (
@@ -138,9 +132,7 @@ def parse_settings(given: Mapping[str, Any], environ: Environ, unknown: Sequence
     scope: Literal["off"] | Scope = reader.parse("verify", choice("off", "local", "all"), "off")
     verify = None if scope == "off" else scope
     verify_interval = reader.parse("verify-interval", _verify_interval, 5.0)
-    push = reader.parse("push", choice("off", "rest"), "off") == "rest"
-    if push:
-        reader.defaults |= {"hazelcast-rest": "write"}
+    push = read_push(reader)
     _check_targets(outputs, staging, {"--state": state, "--history": history}, reader.problems)
     _check_port(http, reader.problems)
     every = any(item.strip().rpartition("/")[2] == EVERY for item in (reader.text("services") or "").split(","))
@@ -202,7 +194,8 @@ def _writes_xml(outputs: Sequence[Output]) -> bool:
 def _http(text: str) -> tuple[str, int] | None:
     if text == "off":
         return None
-    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.%]+)\]|([^:\[\]\s]*)):([0-9]{1,5})", text)
+    name = r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{0,63}"  # longer ones, and others, end the lookup as a bug would
+    match = re.fullmatch(rf"(?:\[([0-9a-fA-F:.%]+)\]|({name})):([0-9]{{1,5}})", text)
     if match is None or int(match[3]) > 65535:
         raise ValueError(f"{text!r} is neither off nor [HOST]:PORT, such as :4080 or 127.0.0.1:4080")
     return match[1] or match[2] or "", int(match[3])
@@ -216,17 +209,15 @@ def _verify_interval(text: str) -> float:
 
 
 def _folder(text: str) -> Path | None:
-    path = Path(text)
-    if path.exists() and not path.is_dir():
+    if os.path.exists(text) and not os.path.isdir(text):  # Path's own raise where a folder above may not be looked into
         raise ValueError(f"{text!r} is not a folder")
-    return path
+    return Path(text)
 
 
 def _file(text: str) -> Path | None:
-    path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(text):
         raise ValueError(f"{text!r} is a folder; name a file")
-    return path
+    return Path(text)
 
 
 def _command(text: str) -> tuple[str, ...]:
@@ -261,17 +252,8 @@ def _check_targets(
             verb = "is" if seen[target].startswith("-") else "writes"
             problems.append(f"--out {output.name!r}: {seen[target]} {verb} the same file")
         seen[target] = repr(output.name)
-        # A rename is atomic within one file system only.
-        if staging is not None and _device(staging) != _device(target.parent):
+        if staging is not None and find_mount(staging) != find_mount(target.parent):
             problems.append(f"--staging {str(staging)!r} is on another file system than {str(output.target)!r}")
-
-
-def _device(path: Path) -> int:
-    """The file system of a folder, or of the nearest one above it that exists."""
-    path = Path(os.path.abspath(path))
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return os.stat(path).st_dev
 
 
 __all__ = ["Output", "SETTINGS", "Settings", "SettingsError", "parse_settings"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from membership.doctor.carbon_file import CarbonFile, judge_carbon, read_carbon
+from membership.doctor.carbon_file import PLACEHOLDER, CarbonFile, judge_carbon, read_carbon
 from membership.doctor.catalogue import find
 from membership.doctor.findings import Finding
 from membership.doctor.situation import Limit, Situation
@@ -28,7 +28,9 @@ def examine_carbon(situation: Situation, limit: Limit) -> Iterator[Finding]:
         yield from _examine_neighbours(format, path, situation)
     first = files[0] if files else None
     for file in files[1:]:
-        if first is not None and file.cluster != first.cluster and situation.settings.setup.cluster_name is None:
+        if first is None or any(PLACEHOLDER.search(one.cluster) for one in (file, first)):
+            continue
+        if file.cluster != first.cluster and situation.settings.setup.cluster_name is None:
             yield find("carbon.domain", f"{file.name}: {file.cluster}; {first.name}: {first.cluster}")
     snapshot = _list(situation, limit) if files else None
     for file in files:

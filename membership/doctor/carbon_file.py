@@ -14,7 +14,9 @@ from membership.render.setup import DEFAULT_CLUSTER_NAME, Setup, Source
 from membership.wso2.axis2_xml import EXPECTED
 from membership.wso2.xml_spans import parse_xml
 
-_PLACEHOLDER = re.compile(r"\$(env|sys|ref|secret)?\{")
+PLACEHOLDER = re.compile(r"\$(env|sys|ref|secret)?\{")
+LIVE = "sidecar"
+"""The scheme of examples/carbon-membership-scheme, which asks the sidecar itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +54,22 @@ def judge_carbon(file: CarbonFile, setup: Setup, snapshot: Snapshot | None) -> I
     if not file.enabled:
         yield find("carbon.off", file.describe())
         return
-    if file.scheme != "wka":
-        yield find("carbon.scheme", file.describe())
-    else:
+    if file.scheme == "wka":
         yield from _judge_members(file, snapshot)
+    elif file.scheme != LIVE:
+        yield find("carbon.scheme", file.describe())
     yield from _judge_host(file, setup.self_ip)
-    if isinstance(setup.port, int) and file.port is not None and not _PLACEHOLDER.search(file.port):
+    if isinstance(setup.port, int) and file.port is not None and not PLACEHOLDER.search(file.port):
         if file.port != str(setup.port):
             yield find("carbon.port", f"{file.name}: {file.port or 'empty'}; --port is {setup.port}")
-    if setup.cluster_name is not None and not _PLACEHOLDER.search(file.cluster) and file.cluster != setup.cluster_name:
+    if setup.cluster_name is not None and not PLACEHOLDER.search(file.cluster) and file.cluster != setup.cluster_name:
         yield find("carbon.domain", f"{file.name}: {file.cluster}; --cluster-name is {setup.cluster_name}")
 
 
 def _judge_members(file: CarbonFile, snapshot: Snapshot | None) -> Iterator[Finding]:
     if not file.members:
         yield find("carbon.no-members", file.describe())
-    elif snapshot is not None and snapshot.endpoints and not any(map(_PLACEHOLDER.search, file.members)):
+    elif snapshot is not None and snapshot.endpoints and not any(map(PLACEHOLDER.search, file.members)):
         listed = {f"{address}:{one.port}" for one in snapshot.members for address in one.addresses if one.port}
         gone = [member for member in file.members if member not in listed]
         new = [endpoint for endpoint in snapshot.endpoints if endpoint not in file.members]
@@ -82,13 +84,13 @@ def _judge_host(file: CarbonFile, own: str | None) -> Iterator[Finding]:
         yield find("carbon.host-absent", file.name)
     elif host == "":
         yield find("carbon.host-empty", file.name)
-    elif _PLACEHOLDER.search(host):
+    elif PLACEHOLDER.search(host):
         yield find("carbon.host-variable", f"{file.name}: {host}")
     elif own is not None and host == own:
         return
     elif _is_loopback(host):
         yield find("carbon.host-loopback", f"{file.name}: {host}; the own address: {own or 'not known'}")
-    elif own is not None:
+    elif own is not None and _is_address(host):  # of a name only the resolver knows
         yield find("carbon.host-other", f"{file.name}: {host}; the own address: {own}")
 
 
@@ -131,6 +133,13 @@ def _read_axis2(source: Source) -> CarbonFile:
         port=texts.get("localMemberPort"),
         members=tuple(members),
     )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from membership.doctor.carbon import find_places, read_places
+from membership.doctor.carbon_file import PLACEHOLDER
 from membership.doctor.catalogue import common, find
 from membership.doctor.findings import Finding
 from membership.doctor.situation import Limit, Situation
@@ -107,7 +108,7 @@ def _sort_views(views: Sequence[View], serving: Mapping[str, bool]) -> dict[str,
 def _examine_names(situation: Situation, snapshot: Snapshot, verdict: Verdict, limit: Limit) -> Iterator[Finding]:
     """Whether those who answer by REST belong to the cluster of our name."""
     setup = situation.settings.setup
-    name = setup.cluster_name or next((file.cluster for file in read_places(find_places(situation))[0]), None)
+    name = setup.cluster_name or _find_name(situation)
     ready = {view.asked for view in verdict.views if view.state == "ready" and view.way == "rest"}
     if name is None or not ready:
         return
@@ -118,6 +119,12 @@ def _examine_names(situation: Situation, snapshot: Snapshot, verdict: Verdict, l
             others.append(target.name)
     if others:
         yield find("hazelcast.name", f"{name!r} is not the name of: {', '.join(others)}")
+
+
+def _find_name(situation: Situation) -> str | None:
+    """The one in Carbon's file, where it stands there as it is."""
+    told = (file.cluster for file in read_places(find_places(situation))[0])
+    return next((name for name in told if not PLACEHOLDER.search(name)), None)
 
 
 def _lines(lines: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from membership.doctor.catalogue import find
 from membership.doctor.findings import Finding
 from membership.doctor.situation import Limit, Situation, describe_file
 from membership.errors import RenderError
-from membership.files import TEMPORARY
+from membership.files import TEMPORARY, find_mount
 from membership.model import Snapshot
 from membership.outputs import Output, needs_services
 from membership.wso2.profiles import Profile
@@ -98,9 +98,9 @@ def _examine_staging(staging: Path | None, outputs: tuple[Output, ...], trees: l
     inside = [tree for tree in trees if Path(os.path.abspath(staging)).is_relative_to(os.path.abspath(tree))]
     if inside:
         yield find("files.staging", f"{staging} is inside {inside[0]}, which is copied")
-    device = _device(staging)
+    mount = find_mount(staging)
     for output in outputs:
-        if _device(output.target.parent) != device:
+        if find_mount(output.target.parent) != mount:
             yield find("files.staging", f"{staging} is on another file system than {output.target}")
 
 
@@ -139,6 +139,9 @@ def _compare(output: Output, snapshot: Snapshot, situation: Situation) -> Iterat
     if needs_services((output,)):
         yield find("files.ok", f"{written}; not compared, for it is made of Services")
         return
+    if output.format == "template":
+        yield find("files.ok", f"{written}; not compared, for a template may tell what is the sidecar's alone")
+        return
     try:
         wanted = output.render(snapshot, situation.settings.setup)
     except RenderError as error:
@@ -154,9 +157,3 @@ def _describe_folder(folder: Path) -> str:
     if not folder.is_dir():
         return f"there is no folder {folder} either"
     return f"{folder} has {', '.join(sorted(os.listdir(folder))[:SHOWN]) or 'nothing'}"
-
-
-def _device(path: Path) -> int:
-    """Of the nearest folder that there is."""
-    path = Path(os.path.abspath(path))
-    return os.stat(next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))).st_dev

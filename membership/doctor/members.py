@@ -21,6 +21,8 @@ def examine_slices(situation: Situation, limit: Limit) -> Iterator[Finding]:
         yield find("slices.upstream", situation.upstream_problem)
     snapshot = situation.wait_list(limit)
     yield from judge_list(snapshot, situation.membership.explain(), situation.settings.gate.expect)
+    if snapshot.source in ("endpoints", "endpoints-polling") and situation.settings.options.source != "endpoints":
+        yield find("slices.endpoints", f"source {snapshot.source}")
 
 
 def judge_list(snapshot: Snapshot, entries: Sequence[Explanation], expect: int) -> Iterator[Finding]:
@@ -43,8 +45,6 @@ def judge_list(snapshot: Snapshot, entries: Sequence[Explanation], expect: int) 
         waiting = [member.address for member in members if not member.serving and not member.terminating]
         if waiting:
             yield find("slices.not-serving", f"{name}: {', '.join(waiting[:SHOWN])}")
-    if snapshot.source.startswith("endpoints") and not snapshot.source.startswith("endpointslices"):
-        yield find("slices.endpoints", f"source {snapshot.source}")
     addresses = {member.address for member in snapshot.members}
     if snapshot.members and len(addresses) < expect:
         yield find("slices.few", f"{len(addresses)} of {expect}: {', '.join(sorted(addresses))}")

@@ -14,7 +14,7 @@ from membership.kube import ApiServer
 from membership.model import Snapshot
 from membership.outputs import Output, make_output, split_out
 from membership.session import Membership
-from membership.settings import PASSWORD, TOKEN, Settings, read, read_product
+from membership.settings import PASSWORD, TOKEN, Settings, read, read_product, read_push
 from membership.transport import Interrupt
 from membership.wso2.profiles import Profile
 
@@ -115,6 +115,7 @@ def read_leniently(table: Sequence[Setting], given: Mapping[str, Any], environ: 
     while True:
         reader = Reader(table, given, environ)
         profile = read_product(reader)
+        read_push(reader)
         wrong: list[str] = []
         made = (make_output(split_out(text, profile), profile, wrong) for text in reader.texts("out"))
         outputs = tuple(output for output in made if output is not None)

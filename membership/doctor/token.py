@@ -12,6 +12,9 @@ from membership.jwt import Claims, read_claims
 from membership.kube import ApiServer
 from membership.preflight import find_account
 
+ANONYMOUS = "system:anonymous"
+"""https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests"""
+
 
 def examine_token(situation: Situation, limit: Limit) -> Iterator[Finding]:
     server = situation.reading.server
@@ -32,7 +35,7 @@ def examine_token(situation: Situation, limit: Limit) -> Iterator[Finding]:
         return
     scheme, _, word = (header or "").partition(" ")
     if header is None:
-        yield find("token.none", f"the server was found as: {server.origin}; no token file, and no variable holds one")
+        yield _ask_without(server, limit)
         return
     claims = None
     if scheme == "Bearer":
@@ -45,6 +48,19 @@ def examine_token(situation: Situation, limit: Limit) -> Iterator[Finding]:
         claims = read_claims(word)
         yield from judge_claims(claims, time.time()) if claims else (find("token.opaque"),)
     yield _ask(server, written, claims, limit)
+
+
+def _ask_without(server: ApiServer, limit: Limit) -> Finding:
+    """Without a token a client certificate says who we are, or a proxy that has one, such as kubectl's."""
+    try:
+        account = find_account(server, limit.deadline)
+    except (Unauthorized, Forbidden):
+        account = None
+    except ApiError as error:
+        return common("token", "skipped", f"there is none, and the API server did not say who we are: {error}")
+    if account in (None, ANONYMOUS):
+        return find("token.none", f"the server was found as: {server.origin}; no token file, and no variable holds one")
+    return find("token.ok", f"without a token we are {account}")
 
 
 def _ask(server: ApiServer, written: str, claims: Claims | None, limit: Limit) -> Finding:

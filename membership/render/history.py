@@ -14,7 +14,10 @@ def write_change(change: Change) -> bytes:
 
 def read_change(line: bytes) -> Change:
     """What `write_change` wrote; ValueError for anything else."""
-    return msgspec.json.decode(line, type=Change)
+    change = msgspec.json.decode(line, type=Change)
+    if change.at.tzinfo is None:
+        raise ValueError("its time has no zone")
+    return change
 
 
 def changes_text(changes: Sequence[Change]) -> str:

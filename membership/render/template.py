@@ -54,9 +54,10 @@ def _environment(text: str) -> "Environment":
     return environment
 
 
-def _to_json(value: object, **_: object) -> str:
-    """So that `members | tojson` works: json does not know dataclasses."""
-    return msgspec.json.encode(value).decode()
+def _to_json(value: object, *, indent: int | None = None, **_: object) -> str:
+    """So that `members | tojson` and `members | tojson(2)` work: json does not know dataclasses."""
+    text = msgspec.json.encode(value)
+    return (text if indent is None else msgspec.json.format(text, indent=indent)).decode()
 
 
 def _explain(error: Exception, source: Source) -> RenderError:

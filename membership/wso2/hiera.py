@@ -15,6 +15,7 @@ from membership.render.setup import Source
 from membership.static import parse_names
 
 KEY = "wso2::clustering"
+MERGE = "<<"
 GENERATIONS = MappingProxyType({"k8": "puppet-modules 1.1.1", "kubernetes": "puppet-modules after 1.1.1"})
 """By the block, oldest first: what the newer one says counts. The prefix of their keys is the block's name."""
 SETTINGS = MappingProxyType(
@@ -69,7 +70,7 @@ def _read_clustering(source: Source) -> Mapping[str, Any]:
     import yaml
 
     try:
-        content = yaml.load(source.content, Loader=yaml.BaseLoader)
+        content = _merged(yaml.load(source.content, Loader=yaml.BaseLoader))
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         why = getattr(error, "problem", None) or getattr(error, "reason", None) or type(error).__name__
@@ -78,6 +79,17 @@ def _read_clustering(source: Source) -> Mapping[str, Any]:
         raise RenderError(f"no Hiera data with the key {KEY} and settings below it", source.name)
     block: Mapping[str, Any] = content[KEY]
     return block
+
+
+def _merged(value: Any) -> Any:
+    """With what merge keys name, which Ruby's YAML takes as well (https://yaml.org/type/merge.html)."""
+    if not isinstance(value, dict):
+        return value
+    named = value.get(MERGE, ())
+    found: dict[str, Any] = {}
+    for each in reversed(named if isinstance(named, list) else [named]):  # of several the first counts most
+        found |= _merged(each) if isinstance(each, dict) else {}
+    return found | {key: _merged(each) for key, each in value.items() if key != MERGE}
 
 
 def _import_common(clustering: Mapping[str, Any], found: Imported) -> None:

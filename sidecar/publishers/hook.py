@@ -25,7 +25,7 @@ GRACE = 2.0
 
 
 class HookPublisher(Worker):
-    """Runs `command` after `files` are written, or could not be; again when such a one is written after all.
+    """Runs `command` after `files` are written, could not be, or hang; again when such a one is written after all.
 
     What failed is not run again for the same list.
     """
@@ -48,9 +48,11 @@ class HookPublisher(Worker):
         self._process: subprocess.Popen[bytes] | None = None
         self._closing = False
         self._ran = 0  # the generation that it was run for last
+        self._ran_early = False  # before all files had it
+        self._groups: set[int] = set()
         self._told_too_long = False
         for file in files:
-            file.on_mended = self._run_again
+            file.on_put = self._run_again
 
     def close(self) -> None:
         with self._lock:
@@ -66,7 +68,9 @@ class HookPublisher(Worker):
         snapshot, deadline = publication.snapshot, time.monotonic() + FILES_FIRST
         for file in self._files:
             file.wait_for(snapshot.generation, max(0.0, deadline - time.monotonic()))
-        self._ran = snapshot.generation
+        with self._lock:
+            self._ran = snapshot.generation
+            self._ran_early = not all(file.holds(snapshot.generation) for file in self._files)
         process = self._start(self._environ | self._variables(snapshot))
         if process is None:
             return True
@@ -85,14 +89,30 @@ class HookPublisher(Worker):
             process.wait()
             with self._lock:
                 self._process = None
+            self._reap(process.pid)
         if code:
             raise PublishError(f"{self._command[0]} ended with {code}")
         return True
 
     def _run_again(self, generation: int) -> None:
-        """A file that could not be written holds this list now. The command was run without it, or will be with it."""
-        if generation <= self._ran:
+        """A file holds this list now. The command was run without it, or will be with it."""
+        with self._lock:
+            again = self._ran_early and generation <= self._ran
+        if again:
             self._mail.repeat()
+
+    def _reap(self, group: int) -> None:
+        """Wait for what the command left behind: as the first process of a container we are its parent now.
+
+        What is not gone yet is waited for after the next run.
+        """
+        self._groups.add(group)
+        for one in list(self._groups):
+            try:
+                while os.waitpid(-one, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                self._groups.discard(one)
 
     def _variables(self, snapshot: Snapshot) -> dict[str, str]:
         """What is told of the list; nobody is named where the system has no room for so long a variable."""

@@ -56,8 +56,8 @@ class Worker:
         self._put_out = 0
         self._put_off = 0
         self._failed_at = 0
-        self.on_mended: Callable[[int], None] | None = None
-        """Told the generation that was put out after a failure."""
+        self.on_put: Callable[[int], None] | None = None
+        """Told each generation that was put out."""
 
     @property
     def status(self) -> PublisherStatus:
@@ -80,6 +80,11 @@ class Worker:
 
         with self._changed:
             self._changed.wait_for(dealt_with, timeout)
+
+    def holds(self, generation: int) -> bool:
+        """Whether a list at least this new was put out."""
+        status = self._status
+        return status.generation >= generation and not status.problem
 
     def _run(self) -> None:
         publication = self._mail.take(None)
@@ -142,8 +147,8 @@ class Worker:
             )
         elif before.problem:
             log.info("output %s: written again", before.name)
-            if self.on_mended is not None:
-                self.on_mended(publication.snapshot.generation)
+        if wrote and self.on_put is not None:
+            self.on_put(publication.snapshot.generation)
 
     def _note_waiting(self, reason: str) -> None:
         before = self._status

@@ -3,6 +3,7 @@
 No image can be pulled where this runs: the base is this machine's Python and its libraries.
 """
 
+import configparser
 import json
 import re
 import subprocess
@@ -47,6 +48,10 @@ def test_the_lock_is_the_runtime_part_of_the_one_that_is_tested() -> None:
     ours, all_of_it = parse_lock("requirements-runtime.lock"), parse_lock("requirements.lock")
     assert ours and all(hashes for hashes in ours.values())
     assert ours == {name: all_of_it.get(name) for name in ours}
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    wanted = re.findall(r"(?m)^([A-Za-z0-9-]+)", settings["options"]["install_requires"].strip())
+    assert {name.lower() for name in wanted} <= {name.partition("==")[0] for name in ours}
 
 
 def test_what_is_in_it(image: Path) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from membership.doctor.examination import examine_all
 from membership.doctor.findings import AREAS, Finding
 from membership.doctor.service import judge_service
 from membership.doctor.situation import Limit, Situation, read_leniently
+from membership.doctor.token import examine_token
 from membership.doctor.visit import EXAMINATIONS
 from membership.doctor_command import TABLE
 from membership.testing import FakeKube, Pod
-from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener
+from membership.transport import Interrupt
+from tests.running import HOST, Command, Sidecar, clean_environ, refused_port, silent_listener, until
 from tests.operations.patient import DOMAIN, PORT, SECRET, Patient, Report, certificate, make_token
 
 
@@ -459,6 +462,18 @@ def old_file(patient: Patient, _: ExitStack) -> None:
     patient.write(patient.target, patient.toml.replace(patient.hosts[1], "127.9.9.9"))
 
 
+@case(0, also="files.ok")
+def a_file_that_lets_the_list_be_pushed(patient: Patient, _: ExitStack) -> None:
+    target = patient.tree / "repository/conf/etc/hazelcast.xml"
+    flags = ["--out", f"hazelcast-xml:{target}", "--push", "rest", "--cluster-name", DOMAIN, "--port", str(PORT)]
+    flags += ["--hazelcast-version", "5.3", "--self-ip", patient.own]
+    token = clean_environ(KUBERNETES_API_SERVER_TOKEN=patient.token)
+    with Sidecar(patient.kube, *flags, "--ca-file", str(patient.ca), environ=token) as sidecar:
+        sidecar.synced()
+        until(target.exists, what="the file")
+    patient.flags |= {"product": None, "hazelcast-version": "5.3", "push": "rest", "out": f"hazelcast-xml:{target}"}
+
+
 @case(5, "files.staging", seen="is inside")
 def staging_in_the_tree(patient: Patient, _: ExitStack) -> None:
     patient.flags["staging"] = f"{patient.tree}/staging"
@@ -615,6 +630,23 @@ def local_host_is_loopback(patient: Patient, _: ExitStack) -> None:
 @case(0, also="carbon.host-variable", seen="$env{NODE_IP}")
 def local_host_is_a_variable(patient: Patient, _: ExitStack) -> None:
     patient.configure(f'host = "{patient.own}"', 'host = "$env{NODE_IP}"')
+
+
+@case(0, also="files.ok")
+def local_host_is_a_name(patient: Patient, _: ExitStack) -> None:
+    patient.configure(f'host = "{patient.own}"', 'host = "is-0.is-headless"')
+
+
+@case(0, also="files.ok")
+def a_scheme_that_asks_the_sidecar(patient: Patient, _: ExitStack) -> None:
+    patient.configure('"wka"', '"sidecar"')
+
+
+@case(0, also="files.ok")
+def a_domain_that_is_a_variable(patient: Patient, _: ExitStack) -> None:
+    patient.flags["cluster-name"] = None
+    for path in (patient.source, patient.target, patient.config):
+        patient.write(path, patient.toml.replace(DOMAIN, "$env{CLUSTER_DOMAIN}"))
 
 
 @case(5, "carbon.host-other", seen="10.1.1.1")
@@ -836,3 +868,29 @@ def test_a_real_process_ends_in_time_with_the_exit_code(patient: Patient) -> Non
         assert command.result() == 6, command.output
         assert command.seconds < 8.0 and command.err == []
         assert "tls.broken" in {one["code"] for one in json.loads(command.output)["findings"]}
+
+
+@pytest.mark.parametrize(("user", "code"), [("kubernetes-admin", "token.ok"), ("system:anonymous", "token.none")])
+def test_without_a_token_something_else_may_say_who_we_are(user: str, code: str) -> None:
+    """A client certificate, or `kubectl proxy`."""
+    answer = json.dumps({"kind": "SelfSubjectReview", "status": {"userInfo": {"username": user}}}).encode()
+
+    class Review(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(201)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer((HOST, 0), Review) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        given = {"server": f"http://{HOST}:{server.server_port}", "services": "wso2/is"}
+        reading = read_leniently(TABLE, given, {})
+        limit = Limit(time.monotonic() + 10, Interrupt())
+        found = list(examine_token(Situation(reading, {}), limit))
+        server.shutdown()
+    assert [one.code for one in found] == [code] and (code != "token.ok" or user in found[0].evidence)

@@ -491,6 +491,8 @@ BAD: list[bytes] = [
     b"", b"{", b"{}", b'{"members":[]}', b'{"members":{}}', b'{"members":[{}]}', b'{"members":[{"address":7}]}',
     b'{"members":[{"address":"10.0.0.1:4000"}]}', b'{"members":[{"address":"[a b]:1"}]}', b"\xff\xfe{",
     b"Members {size:2, ver:2} [\n\tMember [10.0.0.1]:1 - u this\n]\n", b"Members {size:0, ver:0} [\n]\n", b"OK",
+    b'{"x":' + b"[" * 100_000, b"Members {size:" + b"9" * 5000 + b", ver:2} [\n]\n",
+    b"Members {size:1, ver:2} [\n\tMember [10.0.0.1]:" + b"9" * 5000 + b" - u this\n]\n",
 ]  # fmt: skip
 
 
@@ -498,6 +500,14 @@ BAD: list[bytes] = [
 def test_malformed_lists(body: bytes) -> None:
     with pytest.raises(BadAnswer):
         read_cluster("x:1", body)
+
+
+def test_an_answer_of_white_space_is_refused_at_once() -> None:
+    """1 MiB is what is read of an answer, and Python holds its lock while it matches."""
+    began = time.monotonic()
+    with pytest.raises(BadAnswer):
+        read_cluster("x:1", b"Members {size:1, ver:1} [" + b"\n" * 2**20)
+    assert time.monotonic() - began < 2.0
 
 
 def _ipv6(make: Callable[[], bytes]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from membership.session import Fallback, Publication
 from membership.testing import FakeKube, Pod
 from sidecar.publishers.hook import LONGEST_VARIABLE, HookPublisher
 from sidecar.publishers.state import load_state
-from tests.running import Sidecar, pods, until
+from tests.running import Sidecar, clean_environ, pods, until
 from tests.told import tell
 from tests.unit.lists import member, snapshot
 
@@ -605,6 +605,43 @@ def test_a_state_that_is_no_file_does_not_hold_up_the_start(kube: FakeKube, tmp_
         sidecar.wait_log("state is not used: it is no regular file")
         sidecar.synced()
         sidecar.wait_log("cannot write .*state: it is not a regular file")
+
+
+def test_a_history_that_is_no_file_does_not_hold_up_the_start(kube: FakeKube, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "history")
+    with Sidecar(kube, "--history", str(tmp_path / "history")) as sidecar:
+        sidecar.wait_log("history is not read")
+        sidecar.synced()
+        sidecar.wait_log("cannot write .*history: it is not a regular file")
+
+
+def test_two_mounts_of_one_volume_are_two_file_systems(small_disk: Path, tmp_path: Path) -> None:
+    """As of a volume that is mounted by two subPaths: the system renames no file from one to the other."""
+    for name in ("tree", "staging"):
+        (small_disk / name).mkdir()
+        (tmp_path / name).mkdir()
+    mounted: list[Path] = []
+    try:
+        for name in ("tree", "staging"):
+            subprocess.run(["mount", "--bind", str(small_disk / name), str(tmp_path / name)], check=True)
+            mounted.append(tmp_path / name)
+        with pytest.raises(OSError, match="Invalid cross-device link"):
+            (tmp_path / "staging/a").touch()
+            os.rename(tmp_path / "staging/a", tmp_path / "tree/a")
+        apart, together = (
+            tell(
+                "membership-sidecar",
+                ["--services", "wso2/is", "--server", "http://127.0.0.1:1", "--stable", "wrong"]
+                + ["--out", f"lines:{tree}/deeper/members", "--staging", str(tmp_path / "staging")],
+                clean_environ(),
+            )
+            for tree in (tmp_path / "tree", tmp_path / "staging/tree")
+        )
+        assert apart.code == together.code == 2
+        assert "is on another file system" in apart.log and "another file system" not in together.log
+    finally:
+        for folder in mounted:
+            subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 # -- --on-change

@@ -553,3 +553,26 @@ def test_version(arguments: list[str]) -> None:
             continue
         process = Process(program, arguments)
         assert process.finish() == 0 and re.search(r"\d+\.\d+", process.output)
+
+
+@pytest.mark.parametrize("flag", ["state", "history", "staging"])
+def test_a_path_that_cannot_be_looked_at_is_no_bug(flag: str) -> None:
+    """Its name is longer than a file system takes: what is written there is told as it would be of any other."""
+    arguments = ["--services", "wso2/is", "--server", "http://127.0.0.1:1", "--stable", "wrong"]
+    found = tell("membership-sidecar", [*arguments, f"--{flag}", f"/tmp/{'x' * 300}"], clean_environ())
+    assert found.code == 2 and "--stable" in found.log and "Traceback" not in found.log
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
+    for program in ("membership-sidecar", "membership"):
+        arguments = ["list"] if program == "membership" else []
+        arguments += ["--services", "wso2/is", "--server", "https://admin:s3cr3t@127.0.0.1:1"]
+        found = tell(program, arguments, clean_environ())
+        assert found.code == 2 and "KUBERNETES_API_SERVER_PASSWORD" in found.log and "s3cr3t" not in found.log
+
+
+@pytest.mark.parametrize("host", ["\u200b", "x" * 64, "a..b"])
+def test_a_host_that_cannot_be_asked_for_is_a_wrong_setting(host: str) -> None:
+    arguments = ["--services", "wso2/is", "--server", "http://127.0.0.1:1", "--http", f"{host}:4080"]
+    found = tell("membership-sidecar", arguments, clean_environ())
+    assert found.code == 2 and "is neither off nor [HOST]:PORT" in found.log and "Traceback" not in found.log

@@ -11,6 +11,7 @@ from membership.history import NAMED, Change, History, Party, compare, parse_sin
 from membership.render.history import changes_text, read_change, write_change
 from tests.unit.lists import member, snapshot
 
+WITHOUT_ZONE = b'{"at":"2026-11-21T12:00:00","epoch":"e","generation":1,"source":"endpointslices","members":0}'
 NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 A, B, C = member("10.0.0.1"), member("10.0.0.2"), member("10.0.0.3")
 
@@ -143,3 +144,10 @@ def test_text_for_people() -> None:
         "    ~ is-1  10.0.0.1:4000  wso2/is  serving: true -> false\n"
     )
     assert changes_text([]) == "no changes\n"
+
+
+def test_a_time_without_a_zone_is_no_change() -> None:
+    """It could not be compared with any other."""
+    assert read_change(WITHOUT_ZONE.replace(b'00",', b'00Z",')).at == NOON
+    with pytest.raises(ValueError, match="zone"):
+        read_change(WITHOUT_ZONE)

@@ -36,6 +36,10 @@ def test_bytes_around_the_tags_stay() -> None:
     assert render("<{{ members | length }}> & '\"'  \r\n\r\n") == "<2> & '\"'  \r\n\r\n"
 
 
+def test_tojson_takes_an_indent() -> None:
+    assert render("{{ members[:1] | tojson(2) }}").startswith('[\n  {\n    "address": "10.0.0.1"')
+
+
 def test_tojson_knows_members() -> None:
     assert [one["address"] for one in json.loads(render("{{ members | tojson }}"))] == ["10.0.0.1", "10.0.0.2"]
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from membership import hazelcast_probe
+from membership.hazelcast import client_cluster
 from membership.model import Member, Snapshot
 from membership.session import Membership
 from membership.verification import Verification, VerifyRules
@@ -269,6 +270,24 @@ def test_the_reason_names_what_it_is_about(verdict: Verdict, words: str) -> None
 
 def test_a_member_asked_on_loopback_is_known_by_its_own_word() -> None:
     assert judge("AB", View(f"{LOOPBACK}:4000", "ready", all_at("ab"), at("a"))).verdict == "agreed"
+
+
+def test_a_member_asked_on_loopback_that_does_not_say_who_it_is_is_nobody_besides() -> None:
+    """The Hazelcast client names members by the addresses they have among themselves, none of which is 127.0.0.1."""
+    verdict = judge("AB", View(f"{LOOPBACK}:4000", "ready", all_at("ab"), way="client"))
+    assert verdict.verdict == "agreed", verdict.reason
+
+
+@pytest.mark.parametrize("other", [silent("b"), off("b"), sees("b", "ab")])
+def test_a_host_name_stands_for_the_member_whose_pod_has_it(other: View) -> None:
+    """Nobody is gone because one member gives names and another does not answer."""
+    names = ("a.is-headless:4000", "b.is-headless:4000")
+    by_name = judge("AB", View(at("a"), "ready", names, names[0]), other)
+    by_address = judge("AB", sees("a", "ab"), other)
+    assert (by_name.verdict, summary(by_name)) == (by_address.verdict, summary(by_address))
+    assert judge("AB", View(at("a"), "ready", (*names, "c.is-headless:4000"), names[0]), sees("b", "ab")).reason == (
+        "in Hazelcast, not in Kubernetes' list yet: c.is-headless:4000"
+    )
 
 
 def test_the_same_member_asked_twice_counts_once() -> None:
@@ -562,3 +581,28 @@ def test_who_vanished_where_nobody_tells_of_terminating_may_be_terminating(
     verification.observe(cast(Membership, followed))
     clock.now += after
     assert verification.run(cast(Membership, followed)).verdict == verdict
+
+
+@pytest.mark.parametrize("source", ["endpoints", "endpoints-polling", "upstream"])
+def test_who_was_never_in_a_list_is_no_pod_that_ends(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """A member that died before we looked, and that Hazelcast has not given up: `agreed` would be wrong."""
+    clock = SimpleNamespace(now=1000.0)
+    followed = Followed(source)
+    followed.names = "A"
+    verification = Verification(VerifyRules("all", None, 4000, None), lambda: float(clock.now))
+    monkeypatch.setattr(verification._asker, "ask", lambda targets: [sees("a", "ab")])
+    verdicts = []
+    for _ in range(8):
+        verdicts.append(verification.run(cast(Membership, followed)).verdict)
+        clock.now += 10.0
+    assert verdicts == ["forming"] * 6 + ["unexpected"] * 2
+
+
+@pytest.mark.parametrize(
+    ("version", "asked"), [((5, 3), "d"), ((4, 0), "d"), ((3, 12), None), (None, None)], ids=["5.3", "4.0", "3.12", "?"]
+)
+def test_the_client_is_for_versions_that_are_known_to_take_it(
+    version: tuple[int, int] | None, asked: str | None
+) -> None:
+    """3.12 logs a stack trace of each that tries; Open Banking's may be one."""
+    assert client_cluster("d", version) == asked

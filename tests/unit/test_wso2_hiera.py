@@ -56,6 +56,22 @@ def test_the_newer_generation_counts() -> None:
     assert imported(text) == {"MEMBERSHIP_SERVICES": "new", "MEMBERSHIP_NAMESPACE": "kept"}
 
 
+def test_merge_keys_are_followed() -> None:
+    """https://yaml.org/type/merge.html: what stands in the block itself counts most, then what is named first."""
+    text = (
+        "base: &base {k8_services: base, k8_namespace: base}\n"
+        "more: &more {k8_namespace: more, k8_api_server: 'https://more'}\n"
+        "common: &common {membership_scheme: kubernetes, domain: d}\n"
+        "wso2::clustering:\n  <<: *common\n  k8: {<<: [*base, *more], k8_services: is}\n"
+    )
+    assert imported(text) == {
+        "MEMBERSHIP_CLUSTER_NAME": "d",
+        "MEMBERSHIP_SERVICES": "is",
+        "MEMBERSHIP_NAMESPACE": "base",
+        "MEMBERSHIP_SERVER": "https://more",
+    }
+
+
 def test_scalars_are_what_is_written_there() -> None:
     """YAML would make a namespace `no` false and a Service 010 eight."""
     assert imported(block("local_member_port: 04000", "k8: {k8_namespace: no, k8_services: '010'}")) == {
@@ -101,6 +117,7 @@ def test_members_beside_the_scheme_are_read_as_in_older_files() -> None:
         ("a: [1\nb: 2\n", "data.yaml:2: not YAML"),
         ("a: 1\n\x00", "data.yaml: not YAML"),
         ("[" * 5000, "data.yaml: not YAML"),
+        ("wso2::clustering: &a {<<: *a}\n", "data.yaml:1: not YAML"),
         ("wso2::hostname: x\n", "no Hiera data with the key wso2::clustering"),
         ("wso2::clustering:\n", "no Hiera data with the key wso2::clustering"),
         ("- wso2::clustering\n", "no Hiera data with the key wso2::clustering"),
