@@ -445,6 +445,15 @@ def test_who_has_rest_off_is_asked_again_later_or_as_another_pod(cluster: Cluste
     assert ask("one") == "off" and ask("two") == "ready" and ask("two") == "ready"
 
 
+def test_clients_that_hang_do_not_outlast_the_time_of_the_command(cluster: Cluster) -> None:
+    """Two are asked at a time, and each may take 8 s: five of them 24."""
+    cluster.pods("abcde")
+    for name in "abcde":
+        cluster.run(name, name, "closed")
+    with cluster.command("--cluster-name", "dev", "--timeout", "3s") as command:
+        assert command.result(60) == 3 and command.seconds < 16, command.seconds
+
+
 def test_a_client_that_hangs_is_killed_in_time(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("membership.hazelcast.CLIENT_LIMIT", 1.5)
     cluster.run("a", "a", "closed")
