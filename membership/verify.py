@@ -223,6 +223,14 @@ def host_of(endpoint: str) -> str:
     return endpoint.rpartition(":")[0].strip("[]")
 
 
+def is_address(host: str) -> bool:
+    """Whether it is an IP address, and no host name."""
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
+
+
 def endpoint_of(host: str, port: int) -> str:
     """`host:port` with an IP address written the one way, so that two of them compare."""
     try:
@@ -388,20 +396,13 @@ def _named(members: Sequence[Member], views: Sequence[View]) -> dict[str, str]:
     """Host names that members go by (docs/live.md), of which the first label is that of one pod; none is resolved."""
     found: dict[str, str] = {}
     for address in {address for view in views for address in (*view.members, view.own) if address is not None}:
-        if _is_address(host_of(address)):
+        if is_address(host_of(address)):
             continue
         label, port = host_of(address).partition(".")[0], address.rpartition(":")[2]
         pods = [one for one in members if label in (one.hostname, one.name) and str(one.port) == port]
         if len(pods) == 1 and pods[0].endpoint is not None:
             found[address] = pods[0].endpoint
     return found
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False
 
 
 def _advertised(views: Sequence[View], alias: Mapping[str, str | None]) -> dict[str, str]:

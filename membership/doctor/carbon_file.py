@@ -11,6 +11,7 @@ from membership.doctor.findings import Finding
 from membership.errors import RenderError
 from membership.model import Snapshot
 from membership.render.setup import DEFAULT_CLUSTER_NAME, Setup, Source
+from membership.verify import is_address
 from membership.wso2.axis2_xml import EXPECTED
 from membership.wso2.xml_spans import parse_xml
 
@@ -90,7 +91,7 @@ def _judge_host(file: CarbonFile, own: str | None) -> Iterator[Finding]:
         return
     elif _is_loopback(host):
         yield find("carbon.host-loopback", f"{file.name}: {host}; the own address: {own or 'not known'}")
-    elif own is not None and _is_address(host):  # of a name only the resolver knows
+    elif own is not None and is_address(host):  # of a name only the resolver knows
         yield find("carbon.host-other", f"{file.name}: {host}; the own address: {own}")
 
 
@@ -133,13 +134,6 @@ def _read_axis2(source: Source) -> CarbonFile:
         port=texts.get("localMemberPort"),
         members=tuple(members),
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        return bool(ipaddress.ip_address(host))
-    except ValueError:
-        return False
 
 
 def _is_loopback(host: str) -> bool:

@@ -599,20 +599,15 @@ def test_what_is_said_of_a_bad_state_is_a_line_of_the_log_like_any_other(kube: F
         assert any(record["level"] == "warning" and "state file" in record["message"] for record in sidecar.records())
 
 
-def test_a_state_that_is_no_file_does_not_hold_up_the_start(kube: FakeKube, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "state")
-    with Sidecar(kube, "--state", str(tmp_path / "state")) as sidecar:
-        sidecar.wait_log("state is not used: it is no regular file")
+@pytest.mark.parametrize(("flag", "said"), [("state", "it is no regular file"), ("history", "begun anew: it is no")])
+def test_a_pipe_that_nobody_writes_does_not_hold_up_the_start(
+    kube: FakeKube, tmp_path: Path, flag: str, said: str
+) -> None:
+    os.mkfifo(tmp_path / flag)
+    with Sidecar(kube, f"--{flag}", str(tmp_path / flag)) as sidecar:
+        sidecar.wait_log(f"{flag} is not (used|read).*{said}")
         sidecar.synced()
-        sidecar.wait_log("cannot write .*state: it is not a regular file")
-
-
-def test_a_history_that_is_no_file_does_not_hold_up_the_start(kube: FakeKube, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "history")
-    with Sidecar(kube, "--history", str(tmp_path / "history")) as sidecar:
-        sidecar.wait_log("history is not read")
-        sidecar.synced()
-        sidecar.wait_log("cannot write .*history: it is not a regular file")
+        sidecar.wait_log(f"cannot write .*{flag}: it is not a regular file")
 
 
 def test_two_mounts_of_one_volume_are_two_file_systems(small_disk: Path, tmp_path: Path) -> None:
