@@ -163,8 +163,9 @@ def test_the_policy_closes_the_member_port_and_ours_only(objects: list[Json]) ->
     ranges = find(objects, "NetworkPolicy")["spec"]["ingress"][1]["ports"]
 
     def is_open(port: int) -> bool:
-        return any(each["port"] <= port <= each["endPort"] for each in ranges)
+        return any(each["port"] <= port <= each["endPort"] for each in ranges if each["protocol"] == "TCP")
 
+    assert [each for each in ranges if each["protocol"] != "TCP"] == [{"protocol": "UDP"}, {"protocol": "SCTP"}]
     assert not is_open(find_profile(data["MEMBERSHIP_PRODUCT"]).port) and not is_open(4080)
     served = [port["port"] for port in find(objects, "Service", data["MEMBERSHIP_SERVICES"])["spec"]["ports"]]
     assert all(is_open(port) for port in served)
