@@ -15,6 +15,13 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 TEMPORARY = ".membership-"
 
 
+def read_kept(path: Path) -> bytes:
+    """What an earlier run wrote there. Raises OSError, also for a named pipe, which would be waited for."""
+    if path.is_fifo():
+        raise OSError("it is no regular file")
+    return path.read_bytes()
+
+
 def find_mount(path: Path) -> tuple[int, str]:
     """Which file system a folder is on, or the nearest one above it that exists, and by which mount it is seen.
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from membership.errors import PublishError
-from membership.files import FileWriter
+from membership.files import FileWriter, read_kept
 from membership.history import LIMIT, Change
 from membership.render.history import read_change, write_change
 
@@ -15,10 +15,8 @@ TRIM = 2 * LIMIT
 def read_history(path: Path) -> list[Change]:
     """The changes in it, without lines that cannot be read: a run that is killed while it writes leaves half a line.
     Raises OSError."""
-    if path.is_fifo():  # reading one waits for ever
-        raise OSError("it is no regular file")
     changes = []
-    for line in path.read_bytes().splitlines():
+    for line in read_kept(path).splitlines():
         try:
             changes.append(read_change(line))
         except (ValueError, RecursionError):

@@ -11,7 +11,7 @@ import msgspec
 
 from membership.candidates import Rules
 from membership.errors import PublishError
-from membership.files import FileWriter
+from membership.files import FileWriter, read_kept
 from membership.model import Member, Snapshot
 from membership.names import EVERY
 from membership.peer import adopt
@@ -46,9 +46,7 @@ def load_state(
     A clock that was set back makes the list look younger than it is by as much; it is never taken as newer than now.
     """
     try:
-        if path.is_fifo():  # reading one waits for ever
-            raise ValueError("it is no regular file")
-        state = msgspec.json.decode(path.read_bytes(), type=_State)
+        state = msgspec.json.decode(read_kept(path), type=_State)
         _check(state, services, rules)
     except FileNotFoundError:
         return None
