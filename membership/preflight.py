@@ -82,8 +82,7 @@ def render_role(namespace: str, resources: Iterable[Resource], account: str | No
     Both are named after the account, for what is applied replaces the subjects of a binding of that name: those of
     another account would lose what they have.
     """
-    kind, *names = (account or "").split(":")[1:] or [""]
-    if kind == "serviceaccount" and len(names) == 2:
+    if names := _service_account(account):
         subject = f"- kind: ServiceAccount\n  name: {names[1]}\n  namespace: {names[0]}\n"
     elif account:
         subject = f"- kind: User\n  name: {json.dumps(account)}\n  apiGroup: rbac.authorization.k8s.io\n"
@@ -114,10 +113,17 @@ subjects:
 {subject}"""
 
 
+def _service_account(account: str | None) -> tuple[str, str] | None:
+    """Namespace and name of system:serviceaccount:NAMESPACE:NAME; None for anybody else."""
+    match (account or "").split(":"):
+        case [_, "serviceaccount", namespace, name]:
+            return namespace, name
+    return None
+
+
 def _name_role(namespace: str, account: str | None) -> str:
     """That of the manifests for their own account, `membership` of this namespace."""
-    kind, *names = (account or "").split(":")[1:] or [""]
-    if kind == "serviceaccount" and len(names) == 2:
+    if names := _service_account(account):
         words = [name for name, usual in zip(names, (namespace, ROLE), strict=True) if name != usual]
     else:
         words = [re.sub(r"[^a-z0-9]+", "-", account.lower()).strip("-")] if account else ["default"]
