@@ -38,7 +38,7 @@ def test_f10_token_rotated(kube: FakeKube, tmp_path: Path) -> None:
         ) >= 2, "once more at once, before it is told"
         token.write_text("third-token")
         heals(kube, sidecar, 15)
-        assert sidecar.count("401") == 1
+        assert sidecar.count("401 Unauthorized") == 1, sidecar.log
         assert not any(word in sidecar.log for word in ("first-token", "second-token", "third-token"))
 
 
